@@ -1,0 +1,19 @@
+//! The contract of golock.
+mod error;
+mod grant;
+mod label;
+mod name;
+mod options;
+pub mod store;
+mod token;
+
+pub use error::{Error, ErrorKind, Holder, InvalidInput, LostReason};
+pub use grant::GrantId;
+pub use label::Label;
+pub use name::LockName;
+pub use options::LockOptions;
+#[doc(no_inline)]
+pub use store::{LockStore, StoreError, StoreErrorKind};
+pub use token::FencingToken;
+
+pub use async_trait::async_trait;

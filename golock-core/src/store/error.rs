@@ -1,0 +1,175 @@
+//! How a store fails.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// A store could not do what it was asked: which backend, which operation, what kind of failure, and the
+/// driver's own error as its source.
+///
+/// Contention is never a `StoreError`. Neither the message nor any source contains a password.
+#[derive(Debug)]
+pub struct StoreError {
+    backend: &'static str,
+    operation: Operation,
+    kind: StoreErrorKind,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl StoreError {
+    /// A failure of `operation` on `backend`.
+    pub fn new(
+        backend: &'static str,
+        operation: Operation,
+        kind: StoreErrorKind,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { backend, operation, kind, source: source.into() }
+    }
+
+    /// The backend: `"postgres"`.
+    pub fn backend(&self) -> &'static str {
+        self.backend
+    }
+
+    /// What it was doing.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// The same call may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        self.kind.is_transient()
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} failed: {}", self.backend, self.operation, self.kind)
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// What a store was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Opening or preparing a connection.
+    Connect,
+    /// Creating the schema.
+    CreateSchema,
+    /// Acquiring locks.
+    Acquire,
+    /// Renewing leases.
+    Renew,
+    /// Releasing locks.
+    Release,
+    /// Marking names that are waited for.
+    MarkWaiting,
+    /// Inspecting a lock.
+    Inspect,
+    /// Listing locks.
+    List,
+    /// Revoking a lock.
+    Revoke,
+    /// Forcing a lock open.
+    ForceUnlock,
+    /// Purging old names.
+    Purge,
+}
+
+impl Operation {
+    /// The operation in words, as messages and metrics have it: `"acquire"`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::CreateSchema => "create schema",
+            Self::Acquire => "acquire",
+            Self::Renew => "renew",
+            Self::Release => "release",
+            Self::MarkWaiting => "mark waiting",
+            Self::Inspect => "inspect",
+            Self::List => "list",
+            Self::Revoke => "revoke",
+            Self::ForceUnlock => "force unlock",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The kinds of [`StoreError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The server could not be reached, or the connection broke. Transient.
+    Connection,
+    /// No answer in time. Transient.
+    Timeout,
+    /// The server gave the statement up, with no effect, for another's sake: a deadlock, a serialisation
+    /// failure, a lock that was not had in time. Transient.
+    Conflict,
+    /// The server refuses work for now: it starts, stops, fails over or is out of connections. Transient.
+    Unavailable,
+    /// The server does not accept the user or the password.
+    Authentication,
+    /// The user may not do this.
+    Permission,
+    /// The table (schema, collection, script …) is not there, or not as expected.
+    SchemaMissing,
+    /// A secure connection could not be agreed on.
+    Tls,
+    /// The server or the session is read-only.
+    ReadOnly,
+    /// A setting of the server, the session or the client makes locks unsafe or impossible; the source names it.
+    Configuration,
+    /// The next fencing token would exceed what the store can keep.
+    TokenExhausted,
+    /// Anything else.
+    Other,
+}
+
+impl StoreErrorKind {
+    /// The same call may succeed later without anybody changing anything.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Connection | Self::Timeout | Self::Conflict | Self::Unavailable)
+    }
+
+    /// The call surely changed nothing, and nothing of it still runs on the server.
+    pub fn took_no_effect(self) -> bool {
+        !matches!(self, Self::Connection | Self::Timeout | Self::Other)
+    }
+}
+
+impl fmt::Display for StoreErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connection => "no connection",
+            Self::Timeout => "no answer in time",
+            Self::Conflict => "the server gave way to another statement",
+            Self::Unavailable => "the server is not available for now",
+            Self::Authentication => "user or password not accepted",
+            Self::Permission => "permission denied",
+            Self::SchemaMissing => "the schema is missing or not as expected",
+            Self::Tls => "no secure connection",
+            Self::ReadOnly => "the server or session is read-only",
+            Self::Configuration => "a setting stands in the way",
+            Self::TokenExhausted => "fencing tokens are exhausted",
+            Self::Other => "unexpected error",
+        })
+    }
+}
