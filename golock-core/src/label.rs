@@ -35,6 +35,11 @@ impl Label {
         &self.0
     }
 
+    /// The label of a row that nobody was granted yet.
+    pub(crate) fn nobody() -> Self {
+        Self("-".into())
+    }
+
     /// Host name and process id, `report-7:4211`: what `lock_by` is when the caller says nothing.
     pub(crate) fn of_this_process() -> Self {
         static LABEL: OnceLock<Label> = OnceLock::new();

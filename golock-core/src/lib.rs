@@ -2,6 +2,7 @@
 mod error;
 mod grant;
 mod label;
+mod memory;
 mod name;
 mod options;
 pub mod store;
@@ -10,6 +11,7 @@ mod token;
 pub use error::{Error, ErrorKind, Holder, InvalidInput, LostReason};
 pub use grant::GrantId;
 pub use label::Label;
+pub use memory::MemoryStore;
 pub use name::LockName;
 pub use options::LockOptions;
 #[doc(no_inline)]

@@ -2,17 +2,19 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// A store could not do what it was asked: which backend, which operation, what kind of failure, and the
 /// driver's own error as its source.
 ///
-/// Contention is never a `StoreError`. Neither the message nor any source contains a password.
-#[derive(Debug)]
+/// Contention is never a `StoreError`. Neither the message nor any source contains a password. Cloning is cheap:
+/// one failed call may concern many locks.
+#[derive(Clone, Debug)]
 pub struct StoreError {
     backend: &'static str,
     operation: Operation,
     kind: StoreErrorKind,
-    source: Box<dyn StdError + Send + Sync>,
+    source: Arc<dyn StdError + Send + Sync>,
 }
 
 impl StoreError {
@@ -23,7 +25,7 @@ impl StoreError {
         kind: StoreErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { backend, operation, kind, source: source.into() }
+        Self { backend, operation, kind, source: Arc::from(source.into()) }
     }
 
     /// The backend: `"postgres"`.
