@@ -165,8 +165,11 @@ impl fmt::Display for Holder {
         let who = if self.by_self { "this locker as " } else { "" };
         write!(
             f,
-            "by {who}{:?} for {:.1?}, {:.1?} remaining, token {}",
-            self.lock_by, self.held_for, self.remaining, self.token
+            "by {who}{:?} for {:.1} s, {:.1} s remaining, token {}",
+            self.lock_by,
+            self.held_for.as_secs_f64(),
+            self.remaining.as_secs_f64(),
+            self.token
         )
     }
 }

@@ -1,21 +1,29 @@
-//! The contract of golock.
+#![doc = include_str!("../README.md")]
+
+mod engine;
 mod error;
 mod grant;
 mod label;
+mod lock;
+mod locker;
 mod memory;
 mod name;
 mod options;
 pub mod store;
 mod token;
 
+pub use async_trait::async_trait;
+
+#[doc(hidden)]
+pub use engine::Env;
 pub use error::{Error, ErrorKind, Holder, InvalidInput, LostReason};
 pub use grant::GrantId;
 pub use label::Label;
+pub use lock::{Lock, LockWatch};
+pub use locker::{Locker, LockerBuilder};
 pub use memory::MemoryStore;
 pub use name::LockName;
 pub use options::LockOptions;
 #[doc(no_inline)]
 pub use store::{LockStore, StoreError, StoreErrorKind};
 pub use token::FencingToken;
-
-pub use async_trait::async_trait;

@@ -106,9 +106,14 @@ impl MemoryStore {
         self.shared.epoch + self.shared.started.elapsed()
     }
 
-    fn next_token(last: Option<FencingToken>, now: Duration, doing: Operation) -> Result<FencingToken, StoreError> {
-        FencingToken::following(last, now, i64::MAX)
-            .ok_or_else(|| StoreError::new("memory", doing, StoreErrorKind::TokenExhausted, "the token is i64::MAX"))
+    fn next_token(
+        last: Option<FencingToken>,
+        now: Duration,
+        doing: Operation,
+    ) -> Result<FencingToken, StoreError> {
+        FencingToken::following(last, now, i64::MAX).ok_or_else(|| {
+            StoreError::new("memory", doing, StoreErrorKind::TokenExhausted, "the token is i64::MAX")
+        })
     }
 
     fn acquire_one(&self, wanted: &AcquireRequest) -> Result<AcquireAnswer, StoreError> {
@@ -279,7 +284,7 @@ impl LockStore for MemoryStore {
         let now = self.now();
         let mut rows = self.rows();
         let before = rows.len();
-        rows.retain(|_, row| row.expires_at + idle_for > now);
+        rows.retain(|_, row| row.expires_at.saturating_add(idle_for) > now);
         Ok((before - rows.len()) as u64)
     }
 

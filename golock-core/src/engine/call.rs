@@ -1,0 +1,146 @@
+//! Calls of the store on their way: each is bounded in time, says when it was sent, and survives a panic.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::command::Reply;
+use super::env::{Clock, Tick};
+use crate::store::{
+    AcquireAnswer, AcquireRequest, Capabilities, LockStore, MarkRequest, Operation, ReleaseAnswer,
+    ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind,
+};
+
+/// A call that has ended, or was given up.
+pub(super) struct Done {
+    pub(super) sent: Tick,
+    pub(super) what: What,
+}
+
+pub(super) enum What {
+    Acquired(AcquireRequest, Result<AcquireAnswer, StoreError>),
+    Renewed(Vec<RenewRequest>, Result<Vec<RenewAnswer>, StoreError>),
+    Extended(RenewRequest, Reply<()>, Result<RenewAnswer, StoreError>),
+    Released(ReleaseRequest, Result<ReleaseAnswer, StoreError>),
+    Marked(MarkRequest, Result<(), StoreError>),
+    /// An operator's call: it has answered by itself.
+    Ran,
+}
+
+/// Makes the calls of one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls {
+    pub(crate) store: Arc<dyn LockStore>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) clock: Clock,
+    /// How long any call may take.
+    pub(crate) limit: Duration,
+}
+
+impl Calls {
+    pub(super) fn acquire(&self, request: AcquireRequest) -> BoxFuture<'static, Done> {
+        let this = self.clone();
+        async move {
+            let (sent, requests) = (this.clock.now(), [request]);
+            let answers = this.bounded(Operation::Acquire, this.limit, this.store.acquire(&requests)).await;
+            let answer = answers.and_then(|answers| this.all(Operation::Acquire, answers));
+            let [request] = requests;
+            Done { sent, what: What::Acquired(request, answer.map(|[answer]| answer)) }
+        }
+        .boxed()
+    }
+
+    pub(super) fn renew(&self, requests: Vec<RenewRequest>, limit: Duration) -> BoxFuture<'static, Done> {
+        let this = self.clone();
+        async move {
+            let sent = this.clock.now();
+            let answers = this.bounded(Operation::Renew, limit, this.store.renew(&requests)).await;
+            let answers = answers.and_then(|answers| this.counted(Operation::Renew, requests.len(), answers));
+            Done { sent, what: What::Renewed(requests, answers) }
+        }
+        .boxed()
+    }
+
+    pub(super) fn extend(&self, request: RenewRequest, reply: Reply<()>) -> BoxFuture<'static, Done> {
+        let this = self.clone();
+        async move {
+            let (sent, requests) = (this.clock.now(), [request]);
+            let answers = this.bounded(Operation::Renew, this.limit, this.store.renew(&requests)).await;
+            let answer = answers.and_then(|answers| this.all(Operation::Renew, answers));
+            let [request] = requests;
+            Done { sent, what: What::Extended(request, reply, answer.map(|[answer]| answer)) }
+        }
+        .boxed()
+    }
+
+    pub(super) fn release(&self, request: ReleaseRequest) -> BoxFuture<'static, Done> {
+        let this = self.clone();
+        async move {
+            let (sent, requests) = (this.clock.now(), [request]);
+            let answers = this.bounded(Operation::Release, this.limit, this.store.release(&requests)).await;
+            let answer = answers.and_then(|answers| this.all(Operation::Release, answers));
+            let [request] = requests;
+            Done { sent, what: What::Released(request, answer.map(|[answer]| answer)) }
+        }
+        .boxed()
+    }
+
+    pub(super) fn mark_waiting(&self, request: MarkRequest) -> BoxFuture<'static, Done> {
+        let this = self.clone();
+        async move {
+            let (sent, requests) = (this.clock.now(), [request]);
+            let done =
+                this.bounded(Operation::MarkWaiting, this.limit, this.store.mark_waiting(&requests)).await;
+            let [request] = requests;
+            Done { sent, what: What::Marked(request, done) }
+        }
+        .boxed()
+    }
+
+    /// The outcome of `call`, or an error if it takes longer than `limit` (it is dropped then) or panics.
+    pub(crate) async fn bounded<T>(
+        &self,
+        operation: Operation,
+        limit: Duration,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match self.clock.within(limit, AssertUnwindSafe(call).catch_unwind()).await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(panic)) => Err(self.failed(operation, StoreErrorKind::Other, panic_text(&*panic))),
+            None => {
+                Err(self.failed(operation, StoreErrorKind::Timeout, format!("no answer within {limit:?}")))
+            }
+        }
+    }
+
+    fn all<T, const N: usize>(&self, operation: Operation, answers: Vec<T>) -> Result<[T; N], StoreError> {
+        let got = answers.len();
+        answers.try_into().map_err(|_| self.miscounted(operation, N, got))
+    }
+
+    fn counted<T>(&self, operation: Operation, asked: usize, answers: Vec<T>) -> Result<Vec<T>, StoreError> {
+        if answers.len() == asked {
+            Ok(answers)
+        } else {
+            Err(self.miscounted(operation, asked, answers.len()))
+        }
+    }
+
+    fn miscounted(&self, operation: Operation, asked: usize, got: usize) -> StoreError {
+        self.failed(operation, StoreErrorKind::Other, format!("{got} answers to {asked} requests"))
+    }
+
+    fn failed(&self, operation: Operation, kind: StoreErrorKind, why: String) -> StoreError {
+        StoreError::new(self.capabilities.backend, operation, kind, why)
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the store panicked: {}", text.unwrap_or("(no message)"))
+}

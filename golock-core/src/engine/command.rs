@@ -1,0 +1,31 @@
+//! What locks and callers' futures ask of the keeper.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use super::lease::Lease;
+use crate::options::Wanted;
+use crate::{Error, Lock, LockName};
+
+pub(crate) type Commands = mpsc::UnboundedSender<Command>;
+
+/// Where the keeper answers. A dropped receiver means that nobody cares any more.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+pub(crate) enum Command {
+    /// Get in line for a name. `caller` is unique within the locker.
+    Lock { caller: u64, wanted: Wanted, reply: Reply<Lock> },
+    /// The caller's future was dropped.
+    Leave { name: LockName, caller: u64 },
+    /// Renew a lease to at least this long.
+    Extend { lease: Arc<Lease>, to: Duration, reply: Reply<()> },
+    /// Give a grant back; `reply` if somebody waits for it.
+    Release { lease: Arc<Lease>, reply: Option<Reply<()>> },
+    /// Drive an operator's call. It answers by itself.
+    Run(BoxFuture<'static, ()>),
+    /// End, once every lock has ended or the time is over; answers how many were left.
+    Shutdown { timeout: Duration, reply: oneshot::Sender<usize> },
+}

@@ -1,0 +1,132 @@
+//! Giving grants back: releases that are repeated until the lease is over, and undos of acquires whose outcome
+//! is not known, repeated until nothing of them can still arrive.
+
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use super::command::Reply;
+use super::env::Tick;
+use super::keeper::Keeper;
+use super::lease::Lease;
+use super::timers::Timer;
+use crate::store::{ReleaseAnswer, ReleaseRequest, StoreError};
+use crate::{Error, GrantId, LockName, LockOptions, LostReason};
+
+/// How soon a failed release is tried again at first, and at the latest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+pub(super) struct Ending {
+    request: ReleaseRequest,
+    /// Who waits for it, and until when a transient failure is not yet an answer.
+    reply: Option<(Reply<()>, Tick)>,
+    /// Once more then: an acquire that was given up may overtake its undo until this time.
+    once_more: Option<Tick>,
+    /// After this the lease is over by itself.
+    over: Tick,
+    /// An earlier try may have reached the store.
+    in_doubt: bool,
+    under_way: bool,
+    tries: u32,
+}
+
+impl Ending {
+    fn new(name: LockName, grant: GrantId, lock_at_least: Duration, over: Tick) -> Self {
+        let request = ReleaseRequest::new(name, grant, lock_at_least);
+        Self { request, reply: None, once_more: None, over, in_doubt: false, under_way: false, tries: 0 }
+    }
+}
+
+impl Keeper {
+    /// The holder gives its lock back, or has dropped it.
+    pub(super) fn release(&mut self, lease: &Lease, reply: Option<Reply<()>>) {
+        let Some(holding) = self.let_go(lease.grant) else { return };
+        match lease.lost_by() {
+            // The store has said that nothing is left to give back.
+            Some(LostReason::Taken | LostReason::Revoked | LostReason::RowGone) => return,
+            // A renewal that came too late for the holder may have kept it alive on the server.
+            Some(LostReason::Expired) | None => {}
+        }
+        self.local_gives_back(&lease.name, lease.grant);
+        let now = self.now();
+        let over = holding.over.max(now).after(self.calls.limit);
+        let mut ending = Ending::new(lease.name.clone(), lease.grant, lease.at_least, over);
+        ending.reply = reply.map(|reply| (reply, now.after(self.calls.limit)));
+        self.end(ending);
+    }
+
+    /// Takes an acquire back. `given_up`: when it was given up without an answer, so that the server may still run
+    /// it for as long as it runs any statement.
+    pub(super) fn undo(&mut self, name: &LockName, grant: GrantId, given_up: Option<Tick>) {
+        let (now, limit) = (self.now(), self.calls.capabilities.request_timeout);
+        let once_more = given_up.map(|given_up| given_up.after(limit));
+        let over = once_more.unwrap_or(now).after(LockOptions::MAX_LEASE);
+        let mut ending = Ending::new(name.clone(), grant, Duration::ZERO, over);
+        ending.once_more = once_more;
+        self.end(ending);
+    }
+
+    fn end(&mut self, ending: Ending) {
+        let grant = ending.request.grant;
+        self.endings.insert(grant, ending);
+        self.end_again(grant);
+    }
+
+    /// Sends (again) what gives a grant back.
+    pub(super) fn end_again(&mut self, grant: GrantId) {
+        let Some(ending) = self.endings.get_mut(&grant).filter(|ending| !ending.under_way) else { return };
+        ending.under_way = true;
+        let request = ending.request.clone();
+        self.send(self.calls.release(request));
+    }
+
+    pub(super) fn released(&mut self, request: &ReleaseRequest, answer: Result<ReleaseAnswer, StoreError>) {
+        let (now, grant, name) = (self.now(), request.grant, &request.name);
+        let Some(mut ending) = self.endings.remove(&grant) else { return };
+        ending.under_way = false;
+        let again = match &answer {
+            Ok(answer) => {
+                debug!(lock = %name, ?answer, "lock given back");
+                if let Some((reply, _)) = ending.reply.take() {
+                    let _ = reply.send(outcome(name, *answer, ending.in_doubt));
+                }
+                ending.once_more.take().filter(|at| *at > now)
+            }
+            Err(error) => {
+                ending.in_doubt |= !error.kind().took_no_effect();
+                let answer_now = |(_, until): &mut (_, Tick)| !error.is_transient() || now >= *until;
+                if let Some((reply, _)) = ending.reply.take_if(answer_now) {
+                    let _ = reply.send(Err(Error::Store { name: Some(name.clone()), source: error.clone() }));
+                }
+                ending.tries = ending.tries.saturating_add(1);
+                let pause = FIRST_PAUSE.saturating_mul(1 << (ending.tries - 1).min(10)).min(LONGEST_PAUSE);
+                let at = now.after(self.env.jittered(pause));
+                if at > ending.over {
+                    warn!(lock = %name, %error, "release failed until the lease was over");
+                }
+                (at <= ending.over).then_some(at)
+            }
+        };
+        if let Some(at) = again {
+            self.endings.insert(grant, ending);
+            self.timers.set(at, Timer::End(grant));
+        }
+        let stood_in_the_way = self.local_gone(name, grant);
+        if !stood_in_the_way && matches!(answer, Ok(ReleaseAnswer::Released)) {
+            self.freed(name);
+        }
+    }
+}
+
+/// What the holder is told. That it was released already is good news after a try whose answer was lost, and bad
+/// news else.
+fn outcome(name: &LockName, answer: ReleaseAnswer, in_doubt: bool) -> Result<(), Error> {
+    let lost = |reason| Err(Error::Lost { name: name.clone(), reason });
+    match answer {
+        ReleaseAnswer::Released => Ok(()),
+        ReleaseAnswer::AlreadyReleased if in_doubt => Ok(()),
+        ReleaseAnswer::AlreadyReleased => lost(LostReason::Revoked),
+        ReleaseAnswer::NotYours(reason) => lost(reason),
+    }
+}

@@ -1,0 +1,127 @@
+//! The engine's clock and its randomness, so that a test can give it others: the same seed, the same run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::ChaCha12Rng;
+use rand::{Rng, RngExt, SeedableRng};
+use tokio::time::Instant;
+
+use crate::GrantId;
+
+/// What the engine knows of the world besides its store.
+#[derive(Debug)]
+pub struct Env {
+    pub(crate) clock: Clock,
+    pub(crate) rng: ChaCha12Rng,
+}
+
+impl Env {
+    /// The machine's monotonic clock, randomness from the operating system.
+    pub fn system() -> Self {
+        Self { clock: Clock::at_rate(1.0), rng: rand::make_rng() }
+    }
+
+    /// Randomness from a seed, and a clock that runs at `rate` (1.01: one percent fast).
+    pub fn seeded(seed: u64, rate: f64) -> Self {
+        Self { clock: Clock::at_rate(rate), rng: ChaCha12Rng::seed_from_u64(seed) }
+    }
+
+    pub(crate) fn grant(&mut self) -> GrantId {
+        let mut bytes = [0; 16];
+        self.rng.fill_bytes(&mut bytes);
+        GrantId::from_bytes(bytes)
+    }
+
+    /// A part of `full`, between a half and the whole: waiters that were refused together do not come back
+    /// together.
+    pub(crate) fn jittered(&mut self, full: Duration) -> Duration {
+        full.mul_f64(self.rng.random_range(0.5..1.0))
+    }
+}
+
+/// A point of the engine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(Duration);
+
+impl Tick {
+    /// When the clock was made.
+    pub(crate) const START: Self = Self(Duration::ZERO);
+
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+
+    /// The time from `earlier` to here; zero if it is later.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A monotonic clock that also counts the time the machine was suspended, and never the wall clock.
+///
+/// It is tokio's clock (so that tests can pause it) and, on Linux, what `CLOCK_BOOTTIME` is ahead of
+/// `CLOCK_MONOTONIC` since the clock was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock(Arc<Origin>);
+
+#[derive(Debug)]
+struct Origin {
+    started: Instant,
+    suspended: Duration,
+    rate: f64,
+}
+
+/// A sleep looks at the clock this often: tokio's timer stands still while the machine is suspended.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
+
+impl Clock {
+    fn at_rate(rate: f64) -> Self {
+        Self(Arc::new(Origin { started: Instant::now(), suspended: suspended(), rate }))
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        let run = self.0.started.elapsed() + suspended().saturating_sub(self.0.suspended);
+        Tick(if self.0.rate == 1.0 { run } else { run.mul_f64(self.0.rate) })
+    }
+
+    pub(crate) async fn sleep_until(&self, until: Tick) {
+        loop {
+            let left = until.since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.div_f64(self.0.rate).min(LONGEST_NAP)).await;
+        }
+    }
+
+    /// `None` if `future` isn't done within `limit`; it is dropped then.
+    pub(crate) async fn within<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
+        let until = self.now().after(limit);
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = self.sleep_until(until) => None,
+        }
+    }
+}
+
+/// How long the machine has been suspended since it was started, in whole milliseconds: the two clocks can't be
+/// read at once.
+#[cfg(target_os = "linux")]
+fn suspended() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    let millis = |clock| {
+        let time = clock_gettime(clock);
+        u64::try_from(time.tv_sec * 1000 + time.tv_nsec / 1_000_000).unwrap_or(0)
+    };
+    let monotonic = millis(ClockId::Monotonic);
+    let ahead = millis(ClockId::Boottime).saturating_sub(monotonic);
+    // A millisecond of difference is the time between the two readings.
+    Duration::from_millis(if ahead <= 1 { 0 } else { ahead })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn suspended() -> Duration {
+    Duration::ZERO
+}

@@ -1,0 +1,259 @@
+//! The locks that this locker holds: their deadlines, and their renewal in few calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::call::Calls;
+use super::command::Reply;
+use super::env::Tick;
+use super::keeper::Keeper;
+use super::lease::{Granted, Lease};
+use super::timers::Timer;
+use crate::options::Wanted;
+use crate::store::{RenewAnswer, RenewRequest, StoreError, StoreErrorKind};
+use crate::{Error, FencingToken, GrantId, Holder, Lock, LostReason};
+
+/// A lease is renewed when a third of it is over; a try that failed is repeated after another sixth.
+const RENEW_AFTER: u32 = 3;
+const RETRY_AFTER: u32 = 6;
+
+/// Leases due within this part of the first one's length are renewed along with it.
+const RENEW_TOGETHER: u32 = 20;
+
+/// A renewal gets this part of the lease to be answered, so that two more tries fit; but never less than a slow
+/// network needs.
+const RENEW_WITHIN: u32 = 4;
+const RENEW_LIMIT: Duration = Duration::from_millis(100);
+
+pub(crate) struct Holding {
+    pub(super) lease: Arc<Lease>,
+    granted: Tick,
+    term: Duration,
+    auto_renew: bool,
+    /// Its place among the renewals that are due; none while one is on its way.
+    renew_at: Option<Tick>,
+    /// When the lease is over on the server, at the latest, whatever of our calls it still runs.
+    pub(super) over: Tick,
+}
+
+impl Holding {
+    /// How this locker's own lock looks to others of this process.
+    pub(super) fn as_holder(&self, now: Tick) -> Holder {
+        let Lease { lock_by, token, .. } = &*self.lease;
+        let mut holder =
+            Holder::new(lock_by.clone(), now.since(self.granted), self.lease.remaining(), *token);
+        holder.by_self = true;
+        holder
+    }
+}
+
+impl Keeper {
+    /// A grant becomes a lock. `None` if no handle of this locker is left to give it to.
+    pub(super) fn hold(
+        &mut self,
+        wanted: &Wanted,
+        grant: GrantId,
+        token: FencingToken,
+        deadline: Tick,
+    ) -> Option<Lock> {
+        let commands = self.commands.upgrade()?;
+        let granted = Granted {
+            name: wanted.name.clone(),
+            grant,
+            token,
+            lock_by: wanted.lock_by.clone(),
+            at_least: wanted.lock_at_least,
+            deadline,
+        };
+        let lease = Lease::new(granted, self.calls.clock.clone(), self.calls.capabilities.backend);
+        let now = self.now();
+        let holding = Holding {
+            lease: lease.clone(),
+            granted: now,
+            term: wanted.lease,
+            auto_renew: wanted.auto_renew,
+            renew_at: None,
+            over: now.after(wanted.lease),
+        };
+        self.leases.insert(grant, holding);
+        self.timers.set(deadline, Timer::Deadline(grant));
+        self.renew_later(grant, wanted.lease / RENEW_AFTER);
+        Some(Lock::new(lease, commands))
+    }
+
+    /// The lock is given back: nothing of it is renewed any more.
+    pub(super) fn let_go(&mut self, grant: GrantId) -> Option<Holding> {
+        let holding = self.leases.remove(&grant)?;
+        if let Some(at) = holding.renew_at {
+            self.renewals.remove(&(at, grant));
+        }
+        Some(holding)
+    }
+
+    pub(super) fn check_deadline(&mut self, grant: GrantId) {
+        let Some(holding) = self.leases.get(&grant) else { return };
+        match holding.lease.deadline() {
+            Some(later) => self.timers.set(later, Timer::Deadline(grant)),
+            None => self.stop_holding(grant),
+        }
+    }
+
+    /// Renews all leases that are due, the earliest first, as many together as the store takes.
+    pub(super) fn renew_due(&mut self) {
+        self.renew_timer = None;
+        let now = self.now();
+        let mut due = Vec::new();
+        while let Some((at, grant)) = self.renewals.first().copied() {
+            let Some(holding) = self.leases.get_mut(&grant) else { break };
+            if at > now.after(holding.term / RENEW_TOGETHER) {
+                break;
+            }
+            self.renewals.pop_first();
+            holding.renew_at = None;
+            if holding.lease.is_held() {
+                holding.over = holding.over.max(now.after(holding.term));
+                due.push(holding.request(holding.term));
+            }
+        }
+        for batch in due.chunks_mut(self.calls.capabilities.max_batch.max(1)) {
+            batch.sort_by(|a, b| a.name.cmp(&b.name));
+            self.send(renewal(&self.calls, batch.to_vec()));
+        }
+        self.set_renew_timer();
+    }
+
+    pub(super) fn renewed(
+        &mut self,
+        requests: Vec<RenewRequest>,
+        sent: Tick,
+        answers: Result<Vec<RenewAnswer>, StoreError>,
+    ) {
+        match answers {
+            Ok(answers) => {
+                for (request, answer) in requests.iter().zip(answers) {
+                    let term = request.lease;
+                    let _ = self.confirm(request, sent, &answer);
+                    let passed = self.now().since(sent);
+                    self.renew_later(request.grant, (term / RENEW_AFTER).saturating_sub(passed));
+                }
+            }
+            // One row may have spoiled it for all: look for it. Not if the server is gone altogether.
+            Err(error) if requests.len() > 1 && !is_gone(&error) => {
+                debug!(%error, leases = requests.len(), "renewal failed, tried in halves");
+                let (one, other) = requests.split_at(requests.len() / 2);
+                self.send(renewal(&self.calls, one.to_vec()));
+                self.send(renewal(&self.calls, other.to_vec()));
+            }
+            Err(error) => {
+                debug!(%error, leases = requests.len(), "renewal failed, tried again");
+                for request in requests {
+                    self.renew_later(request.grant, request.lease / RETRY_AFTER);
+                }
+            }
+        }
+    }
+
+    pub(super) fn extend(&mut self, lease: &Lease, to: Duration, reply: Reply<()>) {
+        let now = self.now();
+        match self.leases.get_mut(&lease.grant) {
+            Some(holding) if lease.is_held() => {
+                holding.over = holding.over.max(now.after(to));
+                let request = holding.request(to);
+                self.send(self.calls.extend(request, reply));
+            }
+            _ => drop(reply.send(Err(lost(lease)))),
+        }
+    }
+
+    pub(super) fn extended(
+        &mut self,
+        request: &RenewRequest,
+        sent: Tick,
+        reply: Reply<()>,
+        answer: Result<RenewAnswer, StoreError>,
+    ) {
+        let name = request.name.clone();
+        let outcome = match answer {
+            Ok(answer) => self.confirm(request, sent, &answer).map_err(|reason| Error::Lost { name, reason }),
+            Err(source) => Err(Error::Store { name: Some(name), source }),
+        };
+        let _ = reply.send(outcome);
+    }
+
+    /// A renewal was answered.
+    fn confirm(
+        &mut self,
+        request: &RenewRequest,
+        sent: Tick,
+        answer: &RenewAnswer,
+    ) -> Result<(), LostReason> {
+        let deadline = match answer {
+            RenewAnswer::Renewed { remaining } => Ok(self.deadline(sent, *remaining, request.lease)),
+            RenewAnswer::Lost(reason) => Err(*reason),
+        };
+        // Given back meanwhile: nobody believes in it any more.
+        let Some(holding) = self.leases.get(&request.grant) else { return Err(LostReason::Expired) };
+        match deadline {
+            Ok(deadline) if holding.lease.confirm(deadline) => return Ok(()),
+            Ok(_) => {}
+            Err(reason) => holding.lease.lose(reason),
+        }
+        let reason = holding.lease.lost_by().unwrap_or(LostReason::Expired);
+        self.stop_holding(request.grant);
+        Err(reason)
+    }
+
+    /// A lease is lost: the next in line may ask, and nothing is renewed.
+    fn stop_holding(&mut self, grant: GrantId) {
+        let Some(holding) = self.leases.get_mut(&grant) else { return };
+        if let Some(at) = holding.renew_at.take() {
+            self.renewals.remove(&(at, grant));
+        }
+        let name = holding.lease.name.clone();
+        self.local_gone(&name, grant);
+    }
+
+    fn renew_later(&mut self, grant: GrantId, pause: Duration) {
+        let at = self.now().after(pause);
+        let Some(holding) = self.leases.get_mut(&grant) else { return };
+        if holding.auto_renew && holding.renew_at.is_none() && holding.lease.is_held() {
+            holding.renew_at = Some(at);
+            self.renewals.insert((at, grant));
+            self.set_renew_timer();
+        }
+    }
+
+    fn set_renew_timer(&mut self) {
+        if let Some((at, _)) = self.renewals.first().copied()
+            && self.renew_timer.is_none_or(|set| at < set)
+        {
+            self.renew_timer = Some(at);
+            self.timers.set(at, Timer::Renew);
+        }
+    }
+}
+
+impl Holding {
+    fn request(&self, lease: Duration) -> RenewRequest {
+        let Lease { name, grant, token, .. } = &*self.lease;
+        RenewRequest::new(name.clone(), *grant, *token, lease)
+    }
+}
+
+fn renewal(
+    calls: &Calls,
+    batch: Vec<RenewRequest>,
+) -> futures_util::future::BoxFuture<'static, super::call::Done> {
+    let shortest = batch.iter().map(|request| request.lease).min().unwrap_or_default();
+    calls.renew(batch, (shortest / RENEW_WITHIN).max(RENEW_LIMIT).min(calls.limit))
+}
+
+fn is_gone(error: &StoreError) -> bool {
+    matches!(error.kind(), StoreErrorKind::Connection | StoreErrorKind::Unavailable)
+}
+
+fn lost(lease: &Lease) -> Error {
+    Error::Lost { name: lease.name.clone(), reason: lease.lost_by().unwrap_or(LostReason::Expired) }
+}

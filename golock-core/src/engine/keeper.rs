@@ -1,0 +1,189 @@
+//! The keeper: one task per locker that owns every call of the store, from before its first byte is sent.
+//!
+//! Locks and callers' futures only send it commands, so dropping them leaks nothing: whatever was under way
+//! is finished, and undone if nobody wants it any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot};
+
+use super::call::{Calls, Done, What};
+use super::command::Command;
+use super::ending::Ending;
+use super::env::{Env, Tick};
+use super::holding::Holding;
+use super::line::Line;
+use super::listener::Listener;
+use super::timers::{Timer, Timers};
+use crate::{Error, GrantId, LockName};
+
+/// The shortest margin between the deadline that a holder believes in and the end of its lease.
+const MIN_MARGIN: Duration = Duration::from_millis(1);
+
+pub(crate) struct Keeper {
+    pub(super) calls: Calls,
+    pub(super) env: Env,
+    /// The share of a lease that is kept as a margin for clocks that run at different rates.
+    pub(super) margin: f64,
+    pub(super) commands: mpsc::WeakUnboundedSender<Command>,
+    pub(super) lines: BTreeMap<LockName, Line>,
+    /// Acquires on their way, and the caller each is for.
+    pub(super) asked: BTreeMap<GrantId, u64>,
+    /// Locks that nobody has given back yet, held or lost.
+    pub(super) leases: BTreeMap<GrantId, Holding>,
+    /// When each lease is to be renewed, and the earliest timer set for that.
+    pub(super) renewals: BTreeSet<(Tick, GrantId)>,
+    pub(super) renew_timer: Option<Tick>,
+    pub(super) endings: BTreeMap<GrantId, Ending>,
+    pub(super) listener: Listener,
+    pub(super) timers: Timers,
+    /// How many sleeps have begun: their numbers.
+    pub(super) sleeps: u64,
+    under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    closing: Option<Closing>,
+}
+
+/// Nothing new is begun; the keeper ends when nothing is left.
+#[derive(Default)]
+struct Closing {
+    replies: Vec<oneshot::Sender<usize>>,
+    over: bool,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        calls: Calls,
+        env: Env,
+        margin: f64,
+        commands: mpsc::WeakUnboundedSender<Command>,
+    ) -> Self {
+        Self {
+            calls,
+            env,
+            margin,
+            commands,
+            lines: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            endings: BTreeMap::new(),
+            listener: Listener::default(),
+            timers: Timers::default(),
+            sleeps: 0,
+            renewals: BTreeSet::new(),
+            renew_timer: None,
+            under_way: FuturesUnordered::new(),
+            closing: None,
+        }
+    }
+
+    /// Runs until every handle is gone or a shutdown is done. Timers go first: a renewal that is due must not
+    /// queue behind new work.
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut handles_gone = false;
+        while !self.is_done() {
+            while let Some(timer) = self.timers.pop(self.now()) {
+                self.fire(timer);
+            }
+            let clock = self.calls.clock.clone();
+            let next = self.timers.next();
+            tokio::select! {
+                biased;
+                () = async { match next {
+                    Some(at) => clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }} => {}
+                Some(done) = self.under_way.next() => self.done(done),
+                event = self.listener.next() => self.woken(event),
+                command = commands.recv(), if !handles_gone => match command {
+                    Some(command) => self.command(command),
+                    None => {
+                        handles_gone = true;
+                        self.closing.get_or_insert_default();
+                    }
+                },
+            }
+        }
+        let left = self.held();
+        for reply in self.closing.into_iter().flat_map(|closing| closing.replies) {
+            let _ = reply.send(left);
+        }
+    }
+
+    pub(super) fn now(&self) -> Tick {
+        self.calls.clock.now()
+    }
+
+    pub(super) fn send(&mut self, call: BoxFuture<'static, Done>) {
+        self.under_way.push(call);
+    }
+
+    /// Until when a lease may be believed in, if the server said at some time after `sent` that it has
+    /// `remaining` left.
+    pub(super) fn deadline(&self, sent: Tick, remaining: Duration, lease: Duration) -> Tick {
+        let margin = lease.mul_f64(self.margin).max(MIN_MARGIN);
+        sent.after(remaining.min(lease).saturating_sub(margin))
+    }
+
+    fn held(&self) -> usize {
+        self.leases.values().filter(|holding| holding.lease.is_held()).count()
+    }
+
+    fn is_done(&self) -> bool {
+        let Some(closing) = &self.closing else { return false };
+        closing.over || (self.endings.is_empty() && self.under_way.is_empty() && self.held() == 0)
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Lock { reply, .. } if self.closing.is_some() => {
+                let _ = reply.send(Err(Error::Closed));
+            }
+            Command::Lock { caller, wanted, reply } => self.get_in_line(caller, wanted, reply),
+            Command::Leave { name, caller } => self.leave(&name, caller),
+            Command::Extend { lease, to, reply } => self.extend(&lease, to, reply),
+            Command::Release { lease, reply } => self.release(&lease, reply),
+            Command::Run(call) => self.send(Box::pin(async move {
+                call.await;
+                Done { sent: Tick::START, what: What::Ran }
+            })),
+            Command::Shutdown { timeout, reply } => self.shut_down(timeout, reply),
+        }
+    }
+
+    fn done(&mut self, Done { sent, what }: Done) {
+        match what {
+            What::Acquired(request, answer) => self.acquired(request, sent, answer),
+            What::Renewed(requests, answers) => self.renewed(requests, sent, answers),
+            What::Extended(request, reply, answer) => self.extended(&request, sent, reply, answer),
+            What::Released(request, answer) => self.released(&request, answer),
+            What::Marked(request, outcome) => self.marked(&request, sent, outcome),
+            What::Ran => {}
+        }
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Deadline(grant) => self.check_deadline(grant),
+            Timer::Renew => self.renew_due(),
+            Timer::End(grant) => self.end_again(grant),
+            Timer::Ask(name, sleep) => self.wake(&name, sleep),
+            Timer::WaitOver(name, caller) => self.wait_over(&name, caller),
+            Timer::Listen => self.listen(),
+            Timer::ShutdownOver => {
+                if let Some(closing) = &mut self.closing {
+                    closing.over = true;
+                }
+            }
+        }
+    }
+
+    fn shut_down(&mut self, timeout: Duration, reply: oneshot::Sender<usize>) {
+        self.closing.get_or_insert_default().replies.push(reply);
+        self.timers.set(self.now().after(timeout), Timer::ShutdownOver);
+        self.close_lines();
+    }
+}

@@ -1,0 +1,438 @@
+//! The line of one name: who in this process waits for it, first come first served. Only the head talks to the
+//! store; the others learn from its answers.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use super::command::Reply;
+use super::env::Tick;
+use super::keeper::Keeper;
+use super::timers::Timer;
+use crate::options::Wanted;
+use crate::store::{AcquireAnswer, AcquireRequest, MarkRequest, StoreError};
+use crate::{Error, FencingToken, GrantId, Holder, Lock, LockName};
+
+/// After this many lost races in a row the head pauses before it asks again.
+const RACES: u32 = 3;
+
+/// How soon a refused head asks again at first, and at the latest, if nothing will wake it.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Line {
+    waiters: VecDeque<Waiter>,
+    head: Head,
+    /// The grant of this very locker that holds the name, or gives it back at the moment.
+    local: Option<Local>,
+    /// What the last answer said.
+    known: Known,
+    /// Lost races, and unsuccessful tries, in a row.
+    races: u32,
+    tries: u32,
+    /// The name was freed while the head was asking.
+    freed: bool,
+    marked_until: Option<Tick>,
+}
+
+struct Waiter {
+    caller: u64,
+    wanted: Wanted,
+    since: Tick,
+    until: Option<Tick>,
+    grant: GrantId,
+    /// When a call for this grant was given up whose outcome is not known.
+    in_doubt: Option<Tick>,
+    reply: Reply<Lock>,
+}
+
+#[derive(Default, PartialEq)]
+enum Head {
+    #[default]
+    Idle,
+    Asking(GrantId),
+    Marking,
+    Sleeping(u64),
+}
+
+#[derive(PartialEq)]
+enum Local {
+    Holds(GrantId),
+    GivesBack(GrantId),
+}
+
+#[derive(Default)]
+enum Known {
+    #[default]
+    Nothing,
+    Refused(Holder, Tick),
+    Failed(StoreError),
+}
+
+impl Line {
+    pub(super) fn is_unused(&self) -> bool {
+        self.waiters.is_empty() && self.local.is_none()
+    }
+
+    fn position(&self, caller: u64) -> Option<usize> {
+        self.waiters.iter().position(|waiter| waiter.caller == caller)
+    }
+}
+
+impl Keeper {
+    pub(super) fn get_in_line(&mut self, caller: u64, wanted: Wanted, reply: Reply<Lock>) {
+        let (now, grant, name) = (self.now(), self.env.grant(), wanted.name.clone());
+        let until = wanted.wait.map(|wait| now.after(wait));
+        let tries_once = wanted.wait == Some(Duration::ZERO);
+        let waiter = Waiter { caller, wanted, since: now, until, grant, in_doubt: None, reply };
+        self.lines.entry(name.clone()).or_default().waiters.push_back(waiter);
+        self.advance(&name);
+        match until {
+            Some(_) if tries_once => self.wait_over(&name, caller),
+            Some(until) => self.timers.set(until, Timer::WaitOver(name, caller)),
+            None => {}
+        }
+    }
+
+    /// A caller's future was dropped.
+    pub(super) fn leave(&mut self, name: &LockName, caller: u64) {
+        let Some(line) = self.lines.get_mut(name) else { return };
+        let Some(position) = line.position(caller) else { return };
+        let Some(waiter) = line.waiters.remove(position) else { return };
+        if line.head == Head::Asking(waiter.grant) {
+            line.head = Head::Idle;
+        }
+        self.settle_doubt(&waiter);
+        self.advance(name);
+    }
+
+    /// A caller has waited long enough: one last try if it is the head, else what is known.
+    pub(super) fn wait_over(&mut self, name: &LockName, caller: u64) {
+        let Some(line) = self.lines.get_mut(name) else { return };
+        let Some(position) = line.position(caller) else { return };
+        match line.head {
+            // The answer that is on its way is for everybody whose wait is over by then.
+            Head::Asking(_) | Head::Marking => {}
+            Head::Sleeping(_) if position == 0 => self.ask(name),
+            Head::Idle if matches!(line.local, Some(Local::GivesBack(_))) => {}
+            Head::Sleeping(_) | Head::Idle => self.answer_overdue(name),
+        }
+    }
+
+    /// A sleeping head asks again, unless it has been woken since.
+    pub(super) fn wake(&mut self, name: &LockName, sleep: u64) {
+        if self.lines.get(name).is_some_and(|line| line.head == Head::Sleeping(sleep)) {
+            self.ask(name);
+        }
+    }
+
+    /// The name may have become free.
+    pub(super) fn freed(&mut self, name: &LockName) {
+        let Some(line) = self.lines.get_mut(name) else { return };
+        match line.head {
+            Head::Sleeping(_) => self.ask(name),
+            Head::Asking(_) => line.freed = true,
+            Head::Idle | Head::Marking => {}
+        }
+    }
+
+    /// All that sleep look again: what was freed lately may have been missed.
+    pub(super) fn freed_any(&mut self) {
+        for name in self.sleepers() {
+            self.ask(&name);
+        }
+    }
+
+    /// Nothing wakes those that sleep any more: they look for themselves.
+    pub(super) fn sleep_lightly(&mut self) {
+        for name in self.sleepers() {
+            self.sleep(&name, LONGEST_PAUSE);
+        }
+    }
+
+    fn sleepers(&self) -> Vec<LockName> {
+        let sleeping = self.lines.iter().filter(|(_, line)| matches!(line.head, Head::Sleeping(_)));
+        sleeping.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The answer to an acquire.
+    pub(super) fn acquired(
+        &mut self,
+        request: AcquireRequest,
+        sent: Tick,
+        answer: Result<AcquireAnswer, StoreError>,
+    ) {
+        let (name, grant) = (&request.name, request.grant);
+        self.asked.remove(&grant);
+        match self.lines.get_mut(name).filter(|line| line.head == Head::Asking(grant)) {
+            Some(line) => line.head = Head::Idle,
+            None => return self.unwanted(&request, &answer),
+        }
+        match answer {
+            Ok(AcquireAnswer::Granted { token, remaining }) => {
+                let deadline = self.deadline(sent, remaining, request.lease);
+                if self.now() < deadline {
+                    self.hand_over(name, token, deadline);
+                } else {
+                    debug!(lock = %name, "granted too late, given back");
+                    self.grant_anew(name);
+                    self.undo(name, grant, None);
+                    self.try_later(name, Known::Nothing);
+                }
+            }
+            Ok(AcquireAnswer::Held(holder)) if holder.remaining > Duration::ZERO => {
+                self.refused(name, holder)
+            }
+            Ok(AcquireAnswer::Held(_) | AcquireAnswer::Raced) => self.raced(name),
+            Err(error) => self.failed(name, error),
+        }
+    }
+
+    /// The mark is set (or not): look once more before sleeping, for the name may have been freed before.
+    pub(super) fn marked(&mut self, request: &MarkRequest, sent: Tick, outcome: Result<(), StoreError>) {
+        let Some(line) = self.lines.get_mut(&request.name).filter(|line| line.head == Head::Marking) else {
+            return;
+        };
+        line.head = Head::Idle;
+        match outcome {
+            Ok(()) => {
+                line.marked_until = Some(sent.after(request.standing));
+                self.advance(&request.name);
+            }
+            Err(error) => self.try_later(&request.name, Known::Failed(error)),
+        }
+    }
+
+    /// The local grant of a name gives it back: those in line wait for that.
+    pub(super) fn local_gives_back(&mut self, name: &LockName, grant: GrantId) {
+        if let Some(line) = self.lines.get_mut(name).filter(|line| line.local == Some(Local::Holds(grant))) {
+            line.local = Some(Local::GivesBack(grant));
+        }
+    }
+
+    /// The local grant of a name has ended. `false`: it had not stood in the way.
+    pub(super) fn local_gone(&mut self, name: &LockName, grant: GrantId) -> bool {
+        let gone = [Some(Local::Holds(grant)), Some(Local::GivesBack(grant))];
+        let Some(line) = self.lines.get_mut(name).filter(|line| gone.contains(&line.local)) else {
+            return false;
+        };
+        line.local = None;
+        self.advance(name);
+        true
+    }
+
+    /// Everybody in every line hears that the locker is closed.
+    pub(super) fn close_lines(&mut self) {
+        for name in self.lines.keys().cloned().collect::<Vec<_>>() {
+            let Some(line) = self.lines.get_mut(&name) else { continue };
+            line.head = Head::Idle;
+            for waiter in std::mem::take(&mut line.waiters) {
+                self.settle_doubt(&waiter);
+                let _ = waiter.reply.send(Err(Error::Closed));
+            }
+            self.advance(&name);
+        }
+    }
+
+    /// Lets the head ask if nothing stands in its way, and forgets a line that nobody stands in.
+    fn advance(&mut self, name: &LockName) {
+        let Some(line) = self.lines.get(name) else { return };
+        if line.is_unused() {
+            self.lines.remove(name);
+        } else if line.head == Head::Idle && line.local.is_none() {
+            self.ask(name);
+        }
+    }
+
+    fn ask(&mut self, name: &LockName) {
+        let Some(line) = self.lines.get_mut(name) else { return };
+        let Some(Waiter { wanted, grant, caller, .. }) = line.waiters.front() else { return };
+        line.freed = false;
+        line.head = Head::Asking(*grant);
+        self.asked.insert(*grant, *caller);
+        let request = AcquireRequest::new(name.clone(), *grant, wanted.lock_by.clone(), wanted.lease);
+        self.send(self.calls.acquire(request));
+    }
+
+    fn sleep(&mut self, name: &LockName, pause: Duration) {
+        self.sleeps += 1;
+        let Some(line) = self.lines.get_mut(name) else { return };
+        line.head = Head::Sleeping(self.sleeps);
+        self.timers.set(self.now().after(pause), Timer::Ask(name.clone(), self.sleeps));
+    }
+
+    /// The head has its lock.
+    fn hand_over(&mut self, name: &LockName, token: FencingToken, deadline: Tick) {
+        let Some(line) = self.lines.get_mut(name) else { return };
+        let Some(waiter) = line.waiters.pop_front() else { return };
+        *line = Line {
+            waiters: std::mem::take(&mut line.waiters),
+            marked_until: line.marked_until,
+            ..Line::default()
+        };
+        line.local = Some(Local::Holds(waiter.grant));
+        let waited = self.now().since(waiter.since);
+        debug!(backend = self.calls.capabilities.backend, lock = %name, token = token.get(), ?waited, "lock granted");
+        match self.hold(&waiter.wanted, waiter.grant, token, deadline) {
+            // A reply that nobody takes drops the lock, and that gives it back.
+            Some(lock) => drop(waiter.reply.send(Ok(lock))),
+            None => {
+                self.local_gone(name, waiter.grant);
+                self.undo(name, waiter.grant, None);
+            }
+        }
+        self.answer_overdue(name);
+    }
+
+    fn refused(&mut self, name: &LockName, holder: Holder) {
+        let (now, remaining, listening) = (self.now(), holder.remaining, self.listener.is_listening());
+        let Some(line) = self.lines.get_mut(name) else { return };
+        line.known = Known::Refused(holder, now);
+        line.races = 0;
+        self.answer_overdue(name);
+        let Some(line) = self.lines.get_mut(name) else { return };
+        // A millisecond more, so that the lease is surely over by then.
+        let lease_over = remaining.saturating_add(Duration::from_millis(1));
+        if line.freed {
+            self.ask(name);
+        } else if !listening {
+            self.listen_soon();
+            let pause = self.pause(name);
+            self.sleep(name, pause.min(lease_over));
+        } else if line.marked_until.is_none_or(|until| until < now.after(remaining)) {
+            line.head = Head::Marking;
+            // It stands for several leases, so that waiting costs about one statement a lease.
+            let standing =
+                remaining.saturating_mul(10).clamp(Duration::from_secs(10), Duration::from_secs(600));
+            self.send(self.calls.mark_waiting(MarkRequest::new(name.clone(), standing)));
+        } else {
+            self.sleep(name, lease_over);
+        }
+    }
+
+    fn raced(&mut self, name: &LockName) {
+        let Some(line) = self.lines.get_mut(name) else { return };
+        line.races += 1;
+        if line.races % (RACES + 1) == 0 {
+            self.try_later(name, Known::Nothing);
+        } else {
+            self.ask(name);
+        }
+    }
+
+    fn failed(&mut self, name: &LockName, error: StoreError) {
+        let now = self.now();
+        let Some(line) = self.lines.get_mut(name) else { return };
+        if let Some(waiter) = line.waiters.front_mut().filter(|_| !error.kind().took_no_effect()) {
+            waiter.in_doubt = Some(now);
+        }
+        if error.is_transient() {
+            debug!(lock = %name, %error, "acquire failed, may be tried again");
+            return self.try_later(name, Known::Failed(error));
+        }
+        warn!(lock = %name, %error, "acquire failed");
+        if let Some(waiter) = line.waiters.pop_front() {
+            self.settle_doubt(&waiter);
+            let _ = waiter.reply.send(Err(Error::Store { name: Some(name.clone()), source: error }));
+        }
+        self.advance(name);
+    }
+
+    /// The head asks again after a pause; whose wait is over hears what is known.
+    fn try_later(&mut self, name: &LockName, known: Known) {
+        if let Some(line) = self.lines.get_mut(name) {
+            line.known = known;
+        }
+        self.answer_overdue(name);
+        if self.lines.contains_key(name) {
+            let pause = self.pause(name);
+            self.sleep(name, pause);
+        }
+    }
+
+    /// The next step of a jittered exponential back-off.
+    fn pause(&mut self, name: &LockName) -> Duration {
+        let tries = self.lines.get_mut(name).map_or(0, |line| {
+            line.tries = line.tries.saturating_add(1);
+            line.tries
+        });
+        self.env.jittered(FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(10)).min(LONGEST_PAUSE))
+    }
+
+    /// Answers all whose wait is over with what is known.
+    fn answer_overdue(&mut self, name: &LockName) {
+        let now = self.now();
+        let by_self = self.lines.get(name).and_then(|line| match line.local {
+            Some(Local::Holds(grant)) => self.leases.get(&grant).map(|lease| lease.as_holder(now)),
+            _ => None,
+        });
+        let Some(line) = self.lines.get_mut(name) else { return };
+        let (over, waiting) = std::mem::take(&mut line.waiters)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|waiter| waiter.until.is_some_and(|until| until <= now));
+        line.waiters = waiting;
+        let answers: Vec<_> =
+            over.into_iter().map(|waiter| (line.why_not(&waiter, by_self.as_ref(), now), waiter)).collect();
+        for (why_not, waiter) in answers {
+            self.settle_doubt(&waiter);
+            let _ = waiter.reply.send(Err(why_not));
+        }
+        if self.lines.get(name).is_some_and(Line::is_unused) {
+            self.lines.remove(name);
+        }
+    }
+
+    /// The head's grant was given back; its next try is another's.
+    fn grant_anew(&mut self, name: &LockName) {
+        let grant = self.env.grant();
+        if let Some(waiter) = self.lines.get_mut(name).and_then(|line| line.waiters.front_mut()) {
+            waiter.grant = grant;
+            waiter.in_doubt = None;
+        }
+    }
+
+    /// Undoes what may have been granted to a caller that went away while nothing of it was on its way.
+    fn settle_doubt(&mut self, waiter: &Waiter) {
+        if let Some(given_up) = waiter.in_doubt {
+            self.undo(&waiter.wanted.name, waiter.grant, Some(given_up));
+        }
+    }
+
+    /// The answer to an acquire whose caller went away meanwhile.
+    fn unwanted(&mut self, request: &AcquireRequest, answer: &Result<AcquireAnswer, StoreError>) {
+        match answer {
+            Ok(AcquireAnswer::Granted { .. }) => self.undo(&request.name, request.grant, None),
+            Err(error) if !error.kind().took_no_effect() => {
+                let now = self.now();
+                self.undo(&request.name, request.grant, Some(now));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+impl Line {
+    fn why_not(&self, waiter: &Waiter, by_self: Option<&Holder>, now: Tick) -> Error {
+        let name = waiter.wanted.name.clone();
+        match (&self.known, by_self) {
+            (_, Some(holder)) => Error::Held { name, holder: holder.clone() },
+            (Known::Refused(holder, at), None) => {
+                let mut holder = holder.clone();
+                holder.held_for = holder.held_for.saturating_add(now.since(*at));
+                holder.remaining = holder.remaining.saturating_sub(now.since(*at));
+                Error::Held { name, holder }
+            }
+            (Known::Failed(error), None) if waiter.wanted.wait == Some(Duration::ZERO) => {
+                Error::Store { name: Some(name), source: error.clone() }
+            }
+            (Known::Failed(error), None) => {
+                Error::WaitTimeout { name, waited: now.since(waiter.since), source: Some(error.clone()) }
+            }
+            (Known::Nothing, None) => {
+                Error::WaitTimeout { name, waited: now.since(waiter.since), source: None }
+            }
+        }
+    }
+}

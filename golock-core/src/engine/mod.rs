@@ -1,0 +1,26 @@
+//! The engine behind [`Locker`](crate::Locker): one keeper task that owns every call of the store.
+//!
+//! * [`keeper`]: the task, its loop, what it dispatches;
+//! * [`line`]: who waits for a name, and how the head of the line asks for it;
+//! * [`holding`]: locks that are held, their deadlines, their renewal;
+//! * [`ending`]: releases and undos, repeated until they are sure;
+//! * [`listener`]: wake-ups pushed by the store;
+//! * [`lease`]: what a lock shares with the keeper; [`call`]: calls on their way; [`command`]: what handles ask;
+//!   [`timers`], [`env`]: time and chance.
+
+mod call;
+mod command;
+mod ending;
+mod env;
+mod holding;
+mod keeper;
+mod lease;
+mod line;
+mod listener;
+mod timers;
+
+pub(crate) use self::call::Calls;
+pub(crate) use self::command::{Command, Commands};
+pub use self::env::Env;
+pub(crate) use self::keeper::Keeper;
+pub(crate) use self::lease::Lease;

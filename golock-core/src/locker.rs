@@ -1,0 +1,338 @@
+//! What a service locks with.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::{Calls, Command, Commands, Env, Keeper};
+use crate::options::Wanted;
+use crate::store::{ListRequest, LockInfo, LockStore, Operation, StoreError};
+use crate::{Error, FencingToken, Lock, LockName, LockOptions, LockWatch, LostReason};
+
+/// Locks names on a store. One per process and database is enough: it is cheap to clone, and its locks, waiters
+/// and renewals share a few connections.
+///
+/// It is built in a tokio runtime (with time enabled) and does all its work on a task of that runtime, the
+/// *keeper*; its futures may be awaited, and its locks dropped, anywhere. When the last handle is gone the keeper
+/// finishes what is under way and ends. From code that is not async, use
+/// [`Handle::block_on`](tokio::runtime::Handle::block_on).
+///
+/// A lock is not re-entrant: a name that this locker holds is refused like any other, and the refusal says
+/// `by_self`. Fairness holds within a locker (first come first served per name), not between processes.
+#[derive(Clone)]
+pub struct Locker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    commands: Commands,
+    calls: Calls,
+    callers: AtomicU64,
+}
+
+/// How many locks are asked for at once by [`Locker::list`].
+const PAGE: usize = 500;
+
+impl Locker {
+    /// A locker on `store`, with the default margin.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as [`tokio::spawn`] does.
+    pub fn new(store: impl LockStore) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// Sets up a locker on `store`.
+    pub fn builder(store: impl LockStore) -> LockerBuilder {
+        LockerBuilder { store: Arc::new(store), margin: LockerBuilder::DEFAULT_MARGIN, env: None }
+    }
+
+    /// Locks a name if it is free, and never waits.
+    ///
+    /// One round trip when the name is free. Behind others of this process in line for the name it is refused
+    /// without asking the store.
+    ///
+    /// # Errors
+    /// [`Error::Held`] says who holds it, for how long, and what remains; [`Error::Invalid`]; [`Error::Store`];
+    /// [`Error::WaitTimeout`] if nothing was learned of the holder; [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind: what may have been granted is given back in the background.
+    pub async fn try_lock(&self, options: LockOptions) -> Result<Lock, Error> {
+        self.acquire(options.wait(Duration::ZERO).check()?).await
+    }
+
+    /// Locks a name, waiting for it up to [`wait`](LockOptions::wait) (default: for ever).
+    ///
+    /// In one process callers are served first come first served. The wait may be exceeded by the time that one
+    /// last try takes.
+    ///
+    /// # Errors
+    /// As [`try_lock`](Self::try_lock), once the wait is over; a store that fails transiently is asked again
+    /// within it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the line; what may have been granted is given back in the background.
+    pub async fn lock(&self, options: LockOptions) -> Result<Lock, Error> {
+        self.acquire(options.check()?).await
+    }
+
+    /// Locks a name (as [`lock`](Self::lock)), runs `work`, and unlocks.
+    ///
+    /// `work` is dropped, at whatever `.await` it stands, when the lease can't be kept: before the lease ends
+    /// on the server. So it can't overlap with another holder's, except for what it leaves running elsewhere
+    /// (tasks it spawned, statements on a server): pass them the token. Its value is returned if it ended in
+    /// time.
+    ///
+    /// ```
+    /// # use golock_core::{LockOptions, Locker, MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), golock_core::Error> {
+    /// # let locker = Locker::new(MemoryStore::new());
+    /// let rows = locker
+    ///     .run(LockOptions::new("nightly-report").auto_renew(true), |lock| async move {
+    ///         println!("fenced by {}", lock.token());
+    ///         42
+    ///     })
+    ///     .await?;
+    /// assert_eq!(rows, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock); [`Error::Lost`] if `work` was dropped. That the name could not be given back in
+    /// time is not an error here: it is retried in the background.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` first, then gives the lock back in the background.
+    pub async fn run<T, F, Fut>(&self, options: LockOptions, work: F) -> Result<T, Error>
+    where
+        F: FnOnce(LockWatch) -> Fut,
+        Fut: Future<Output = T>,
+    {
+        let lock = self.lock(options).await?;
+        let value = {
+            let work = pin!(work(lock.watch()));
+            tokio::select! {
+                biased;
+                reason = lock.lost() => return Err(Error::Lost { name: lock.name().clone(), reason }),
+                value = work => value,
+            }
+        };
+        let _ = lock.unlock().await;
+        Ok(value)
+    }
+
+    /// Who holds a name, since when and for how long still; `None` if it is free.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Store`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn inspect(&self, name: &str) -> Result<Option<LockInfo>, Error> {
+        let name = LockName::new(name)?;
+        self.on_store(Operation::Inspect, Some(name.clone()), async move |store| store.inspect(&name).await)
+            .await
+    }
+
+    /// All locks that are held and whose names begin with `prefix` (empty: all), ordered by the bytes of their
+    /// names. Not a snapshot: it is read page by page.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<LockInfo>, Error> {
+        let mut found = Vec::<LockInfo>::new();
+        loop {
+            let mut request = ListRequest::new(prefix, PAGE);
+            request.after = found.last().map(|last| last.name.clone());
+            let page =
+                self.on_store(Operation::List, None, async move |store| store.list(&request).await).await?;
+            let is_last = page.len() < PAGE;
+            found.extend(page);
+            if is_last {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Takes a lock from its holder without overlap: fences it at once (the new token is returned: tell the
+    /// guarded resource), forbids its renewal, and lets its lease run out. `None` if nobody holds it.
+    ///
+    /// The holder learns of it at its next renewal.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Store`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the request back.
+    pub async fn revoke(&self, name: &str) -> Result<Option<FencingToken>, Error> {
+        let name = LockName::new(name)?;
+        self.on_store(Operation::Revoke, Some(name.clone()), async move |store| store.revoke(&name).await)
+            .await
+    }
+
+    /// Frees a name at once, whoever holds it. **Its holder may still be at work** until its next renewal: only
+    /// the token (a newer one is returned) protects until then. `None` if nobody holds it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Store`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the request back.
+    pub async fn force_unlock(&self, name: &str) -> Result<Option<FencingToken>, Error> {
+        let name = LockName::new(name)?;
+        let call = async move |store: Arc<dyn LockStore>| store.force_unlock(&name).await;
+        self.on_store(Operation::ForceUnlock, None, call).await
+    }
+
+    /// Deletes what the store remembers of names that have been free for `idle_for` or longer; says how many.
+    /// Tokens keep growing all the same.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the request back.
+    pub async fn purge(&self, idle_for: Duration) -> Result<u64, Error> {
+        self.on_store(Operation::Purge, None, async move |store| store.purge(idle_for).await).await
+    }
+
+    /// What a database administrator runs to prepare the store: tables and privileges, as text.
+    pub fn schema(&self) -> String {
+        self.shared.calls.store.schema()
+    }
+
+    /// The backend: `"postgres"`.
+    pub fn backend(&self) -> &'static str {
+        self.shared.calls.capabilities.backend
+    }
+
+    /// Ends this locker and all its clones: new calls and everybody in line get [`Error::Closed`] at once. Locks
+    /// that are held live on (and are renewed) until they are given back, or `timeout` is over: those left then
+    /// run out with their leases, which their holders see as lost in time. Returns how many were left.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the shutdown back.
+    pub async fn shutdown(&self, timeout: Duration) -> usize {
+        let (reply, answer) = oneshot::channel();
+        // An error says that the keeper has ended already.
+        match self.shared.commands.send(Command::Shutdown { timeout, reply }) {
+            Ok(()) => answer.await.unwrap_or(0),
+            Err(_) => 0,
+        }
+    }
+
+    async fn acquire(&self, mut wanted: Wanted) -> Result<Lock, Error> {
+        let started = tokio::time::Instant::now();
+        let wait = wanted.wait;
+        loop {
+            let (name, (reply, answer)) = (wanted.name.clone(), oneshot::channel());
+            let caller = self.shared.callers.fetch_add(1, Ordering::Relaxed);
+            let command = Command::Lock { caller, wanted: wanted.clone(), reply };
+            self.shared.commands.send(command).map_err(|_| Error::Closed)?;
+            let place = Place { commands: &self.shared.commands, name: &name, caller };
+            let lock = answer.await.map_err(|_| Error::Closed)??;
+            std::mem::forget(place);
+            // This task may have been kept waiting for longer than the lease.
+            if lock.is_held() {
+                return Ok(lock);
+            }
+            wanted.wait = wait.map(|wait| wait.saturating_sub(started.elapsed()));
+            if wanted.wait == Some(Duration::ZERO) {
+                return Err(Error::Lost { name, reason: LostReason::Expired });
+            }
+        }
+    }
+
+    /// Makes an operator's call through the keeper, which drives it to its end.
+    async fn on_store<T, F, Fut>(
+        &self,
+        operation: Operation,
+        name: Option<LockName>,
+        call: F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<dyn LockStore>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let (reply, answer) = oneshot::channel();
+        let calls = self.shared.calls.clone();
+        let run = Command::Run(Box::pin(async move {
+            let _ = reply.send(calls.bounded(operation, calls.limit, call(calls.store.clone())).await);
+        }));
+        self.shared.commands.send(run).map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?.map_err(|source| Error::Store { name, source })
+    }
+}
+
+impl fmt::Debug for Locker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locker").field("store", &self.shared.calls.store).finish_non_exhaustive()
+    }
+}
+
+/// A place in line: left when the caller's future is dropped.
+struct Place<'a> {
+    commands: &'a Commands,
+    name: &'a LockName,
+    caller: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let _ = self.commands.send(Command::Leave { name: self.name.clone(), caller: self.caller });
+    }
+}
+
+/// Sets up a [`Locker`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct LockerBuilder {
+    store: Arc<dyn LockStore>,
+    margin: f64,
+    env: Option<Env>,
+}
+
+impl LockerBuilder {
+    /// The share of a lease that is kept as a margin when nothing else is said: 1 %.
+    pub const DEFAULT_MARGIN: f64 = 0.01;
+
+    /// How much earlier than its lease ends a lock counts as lost, as a share of the lease (0.01: 1 %; never less
+    /// than 1 ms). It covers how far the rates of this machine's and the server's clock may differ. Kept within
+    /// 0 to 0.5.
+    pub fn margin(mut self, share: f64) -> Self {
+        self.margin = if share.is_finite() { share.clamp(0.0, 0.5) } else { Self::DEFAULT_MARGIN };
+        self
+    }
+
+    /// Another clock and other randomness, for simulations.
+    #[doc(hidden)]
+    pub fn env(mut self, env: Env) -> Self {
+        self.env = Some(env);
+        self
+    }
+
+    /// Starts the locker's keeper on the current runtime.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as [`tokio::spawn`] does.
+    pub fn build(self) -> Locker {
+        let env = self.env.unwrap_or_else(Env::system);
+        let capabilities = self.store.capabilities();
+        let limit = capabilities.request_timeout;
+        let calls = Calls { store: self.store, capabilities, clock: env.clock.clone(), limit };
+        let (commands, inbox) = mpsc::unbounded_channel();
+        tokio::spawn(Keeper::new(calls.clone(), env, self.margin, commands.downgrade()).run(inbox));
+        Locker { shared: Arc::new(Shared { commands, calls, callers: AtomicU64::new(0) }) }
+    }
+}
