@@ -183,7 +183,7 @@ impl Keeper {
                 }
             }
             Ok(AcquireAnswer::Held(holder)) if holder.remaining > Duration::ZERO => {
-                self.refused(name, holder)
+                self.refused(name, holder);
             }
             Ok(AcquireAnswer::Held(_) | AcquireAnswer::Raced) => self.raced(name),
             Err(error) => self.failed(name, error),
