@@ -1,0 +1,11 @@
+//! The functions behind the names of the catalogue, a module a group.
+
+pub(crate) mod batches;
+pub(crate) mod granting;
+pub(crate) mod history;
+pub(crate) mod names;
+pub(crate) mod operating;
+pub(crate) mod racing;
+pub(crate) mod releasing;
+pub(crate) mod renewing;
+pub(crate) mod tokens;

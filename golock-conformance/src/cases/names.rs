@@ -1,0 +1,221 @@
+//! Same bytes, same lock: names that databases like to take for one another.
+
+use std::collections::BTreeSet;
+
+use golock_core::LockName;
+use golock_core::store::{ListRequest, ReleaseAnswer};
+
+use crate::client::LONG;
+use crate::context::{Context, lock_name};
+
+pub(crate) async fn every_name_is_its_own_lock(cx: &Context<'_>) {
+    let client = cx.client_in(&cx.own_space()).await;
+    let names = alike();
+    let mut grants = Vec::new();
+    for name in &names {
+        // Refused here if an earlier name is taken for this one.
+        grants.push(client.take(name, LONG).await);
+    }
+    for (name, grant) in names.iter().zip(&grants) {
+        let info = client.info(name).await;
+        assert_eq!((&info.name, info.token), (name, grant.token));
+        assert_eq!(client.refused(name).await.token, grant.token);
+        client.renewed(grant, LONG).await;
+    }
+    // Freeing one frees no other.
+    for (at, grant) in grants.iter().enumerate() {
+        assert_eq!(client.release(grant).await, ReleaseAnswer::Released);
+        assert_eq!(client.inspect(&grant.name).await, None);
+        if let Some(next) = grants.get(at + 1) {
+            assert_eq!(client.info(&next.name).await.token, next.token, "freed with {:?}", grant.name);
+        }
+    }
+}
+
+pub(crate) async fn names_are_listed_by_their_bytes(cx: &Context<'_>) {
+    let client = cx.client_in(&cx.own_space()).await;
+    let names: BTreeSet<LockName> = alike().into_iter().collect();
+    for name in &names {
+        client.take(name, LONG).await;
+    }
+    let listed = client.list(&ListRequest::new("", names.len() + 1)).await;
+    let listed: Vec<LockName> = listed.into_iter().map(|info| info.name).collect();
+    assert_eq!(listed, names.into_iter().collect::<Vec<_>>());
+}
+
+pub(crate) async fn prefixes_are_compared_by_their_bytes(cx: &Context<'_>) {
+    let client = cx.client_in(&cx.own_space()).await;
+    let names: BTreeSet<LockName> = alike().into_iter().collect();
+    for name in &names {
+        client.take(name, LONG).await;
+    }
+    // Each name, its first character, and what some language takes for a pattern.
+    let mut prefixes: BTreeSet<String> =
+        ["%", "_", "*", "?", "[", "[a-z]", "\\", "^", "^a", ".", ".*", "a%", "a_", "(", "\\%"]
+            .map(str::to_owned)
+            .into();
+    for name in &names {
+        prefixes.insert(name.as_str().to_owned());
+        prefixes.extend(name.as_str().chars().next().map(String::from));
+    }
+    prefixes.insert("x".repeat(300));
+    for prefix in prefixes {
+        let listed = client.list(&ListRequest::new(prefix.as_str(), names.len())).await;
+        let listed: Vec<&LockName> = listed.iter().map(|info| &info.name).collect();
+        let expected: Vec<&LockName> =
+            names.iter().filter(|name| name.as_str().starts_with(&prefix)).collect();
+        assert_eq!(listed, expected, "names that begin with {prefix:?}");
+    }
+}
+
+pub(crate) async fn pages_hold_every_name_once(cx: &Context<'_>) {
+    let client = cx.client_in(&cx.own_space()).await;
+    let mut names: Vec<LockName> =
+        alike().into_iter().filter(|name| name.as_str().starts_with('a')).collect();
+    names.sort();
+    assert!(names.len() > 12, "the list of names is too short for this");
+    for name in &names {
+        client.take(name, LONG).await;
+    }
+    client.take(&lock_name("A"), LONG).await;
+    client.take(&lock_name("b"), LONG).await;
+    for limit in [1, 3, names.len()] {
+        let mut request = ListRequest::new("a", limit);
+        let mut seen = Vec::new();
+        loop {
+            let page = client.list(&request).await;
+            assert!(page.len() <= limit, "a page of {limit} has {} names", page.len());
+            let Some(last) = page.last() else { break };
+            request = request.after(last.name.clone());
+            seen.extend(page.into_iter().map(|info| info.name));
+        }
+        assert_eq!(seen, names, "in pages of {limit}");
+    }
+    // A page may begin after a name that is not there, or outside of the prefix.
+    let before = client.list(&ListRequest::new("a", 1).after(lock_name("A"))).await;
+    assert_eq!(before.first().map(|info| &info.name), names.first());
+    assert_eq!(client.list(&ListRequest::new("a", 1).after(lock_name("b"))).await, []);
+}
+
+/// Names that are all different, byte by byte.
+fn alike() -> Vec<LockName> {
+    let longest = "a".repeat(255);
+    let names = [
+        // Case, accents, width, normal forms, ligatures: what a collation calls equal.
+        "a",
+        "A",
+        "\u{e1}",
+        "a\u{301}",
+        "\u{c1}",
+        "\u{ff41}",
+        "job",
+        "Job",
+        "JOB",
+        "j\u{f3}b",
+        "jo\u{301}b",
+        "\u{df}",
+        "ss",
+        "\u{1e9e}",
+        "\u{fb01}",
+        "fi",
+        "\u{131}",
+        "i",
+        "\u{130}",
+        "i\u{307}",
+        "\u{c5}",
+        "\u{212b}",
+        "\u{3a9}",
+        "\u{2126}",
+        // White space, at the end above all.
+        "a ",
+        "a  ",
+        " a",
+        "a\t",
+        "a\n",
+        "a\r\n",
+        "a\u{a0}",
+        "a\u{3000}",
+        " ",
+        "\t",
+        "a\u{200b}",
+        "\u{feff}a",
+        "a\u{1}",
+        "\u{7f}",
+        // What some language takes for more than a character.
+        "a'",
+        "a''",
+        "a\"",
+        "a`",
+        "a\\",
+        "a\\\\",
+        "a%",
+        "a_",
+        "%",
+        "_",
+        "a*",
+        "*",
+        "a?",
+        "[a]",
+        "a[",
+        "a]",
+        "a{",
+        "{a}",
+        "}a",
+        "}",
+        "{",
+        "{}",
+        "a$",
+        "$a",
+        "$where",
+        "a.b",
+        "a.",
+        ".a",
+        ".",
+        "a;",
+        "a--",
+        "a/*",
+        "a#",
+        "a:b",
+        "a/b",
+        "../a",
+        "a|b",
+        "a&b",
+        "a,b",
+        "a=b",
+        "a+b",
+        "a~",
+        "(a)",
+        "^a",
+        "0",
+        "00",
+        "0.0",
+        "1e0",
+        "-1",
+        "null",
+        "NULL",
+        "true",
+        "{\"a\":1}",
+        "a\u{202e}b",
+        // Beyond the basic plane, joined, alone.
+        "🔒",
+        "🔐",
+        "👩‍🚀",
+        "👩🚀",
+        "\u{1f1e9}\u{1f1ea}",
+        "数据库",
+        "\u{10ffff}",
+        // Prefixes of others, and the longest.
+        "aa",
+        "aaa",
+        "aaaa",
+        &longest[..254],
+        &longest,
+    ];
+    // Of 255 and 254 bytes, but 254 and 253 characters.
+    let wide = [253, 252].map(|ascii| "b".repeat(ascii) + "\u{e9}");
+    let names: Vec<LockName> =
+        names.into_iter().chain(wide.iter().map(String::as_str)).map(lock_name).collect();
+    let distinct: BTreeSet<&LockName> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len(), "the suite's own names are not distinct");
+    names
+}

@@ -1,0 +1,155 @@
+//! What a case is given: clients of the server, names of its own, the fixture's abilities.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use golock_core::{GrantId, LockName, LockStore, Locker};
+
+use crate::client::Client;
+use crate::fixture::{
+    Abilities, Connections, Damage, Fixture, Restart, RowLock, Sessions, SmallPool, Through,
+};
+
+/// One case over one fixture.
+pub(crate) struct Context<'a> {
+    fixture: &'a dyn Fixture,
+    case: &'static str,
+    spaces: Mutex<Vec<String>>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(fixture: &'a dyn Fixture, case: &'static str) -> Self {
+        Self { fixture, case, spaces: Mutex::default() }
+    }
+
+    /// A name that no other case and no other run uses.
+    pub(crate) fn name(&self, what: &str) -> LockName {
+        lock_name(&format!("{}/{what}/{}", self.case, unique()))
+    }
+
+    /// `count` such names, in no order of their bytes.
+    pub(crate) fn names(&self, what: &str, count: usize) -> Vec<LockName> {
+        (0..count).map(|i| self.name(&format!("{what}-{}", (i * 7919) % 10_007))).collect()
+    }
+
+    /// A fresh client of the space that cases share.
+    pub(crate) async fn client(&self) -> Client {
+        self.client_in(SHARED_SPACE).await
+    }
+
+    /// A fresh client of a space.
+    pub(crate) async fn client_in(&self, space: &str) -> Client {
+        Client::new(self.store_in(space).await)
+    }
+
+    /// A locker over a fresh client of the space that cases share.
+    pub(crate) async fn locker(&self) -> Locker {
+        Locker::new(self.store_in(SHARED_SPACE).await)
+    }
+
+    pub(crate) async fn store_in(&self, space: &str) -> Arc<dyn LockStore> {
+        match self.fixture.store(space).await {
+            Ok(store) => store,
+            Err(error) => panic!("the fixture opened no store: {}", chain(&*error)),
+        }
+    }
+
+    /// A space of this case's own, for one that damages data or counts rows. It is dropped at the end, if the
+    /// fixture can.
+    pub(crate) fn own_space(&self) -> String {
+        let space = format!("conformance_{}", unique());
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner).push(space.clone());
+        space
+    }
+
+    pub(crate) async fn drop_own_spaces(&self) {
+        let spaces = std::mem::take(&mut *self.spaces.lock().unwrap_or_else(PoisonError::into_inner));
+        let Ok(damage) = self.fixture.abilities().damage else { return };
+        for space in spaces {
+            // What is left over harms nobody: no other run uses the space.
+            let _ = damage.drop_space(&space).await;
+        }
+    }
+
+    pub(crate) fn damage(&self) -> &'a dyn Damage {
+        declared(self.abilities().damage)
+    }
+
+    pub(crate) fn row_lock(&self) -> &'a dyn RowLock {
+        declared(self.abilities().row_lock)
+    }
+
+    pub(crate) fn restart(&self) -> &'a dyn Restart {
+        declared(self.abilities().restart)
+    }
+
+    pub(crate) fn connections(&self) -> &'a dyn Connections {
+        declared(self.abilities().connections)
+    }
+
+    pub(crate) fn through(&self) -> &'a dyn Through {
+        declared(self.abilities().through)
+    }
+
+    pub(crate) fn small_pool(&self) -> &'a dyn SmallPool {
+        declared(self.abilities().small_pool)
+    }
+
+    pub(crate) fn sessions(&self) -> &'a dyn Sessions {
+        declared(self.abilities().sessions)
+    }
+
+    pub(crate) fn abilities(&self) -> Abilities<'a> {
+        self.fixture.abilities()
+    }
+}
+
+/// The space of every case that harms no other.
+pub(crate) const SHARED_SPACE: &str = "conformance";
+
+pub(crate) fn declared<T>(ability: Result<T, &'static str>) -> T {
+    ability.unwrap_or_else(|_| panic!("the case does not say in the catalogue that it needs this"))
+}
+
+pub(crate) fn lock_name(name: &str) -> LockName {
+    match LockName::new(name) {
+        Ok(name) => name,
+        Err(error) => panic!("the suite made a bad name, {name:?}: {error}"),
+    }
+}
+
+/// A grant id that nobody else has.
+pub(crate) fn new_grant() -> GrantId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&random().to_be_bytes());
+    bytes[8..].copy_from_slice(&random().to_be_bytes());
+    GrantId::from_bytes(bytes)
+}
+
+/// Different in every call and every run: `3f09ab12_17`.
+fn unique() -> String {
+    static RUN: OnceLock<u64> = OnceLock::new();
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{:08x}_{}", RUN.get_or_init(random) & 0xffff_ffff, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Random enough for names: a dependency less.
+fn random() -> u64 {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(CALLS.fetch_add(1, Ordering::Relaxed));
+    hasher.finish()
+}
+
+/// An error and all of its sources, in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

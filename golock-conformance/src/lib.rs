@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![allow(clippy::panic, reason = "cases say by panicking what a store did wrong; the runners catch it")]
+
+mod case;
+mod cases;
+mod catalogue;
+mod client;
+mod context;
+mod effort;
+mod fixture;
+mod patience;
+mod report;
+mod run;
+#[cfg(feature = "runner")]
+mod runner;
+mod single;
+
+pub use case::{Case, Need, cases};
+pub use fixture::{
+    Abilities, Ability, Application, BoxError, Connections, Damage, Fault, Fixture, Guard, Misconfigured,
+    PoolOfOne, Restart, RowLock, Sessions, SmallPool, Through,
+};
+pub use golock_core::async_trait;
+pub use report::{Outcome, Report};
+pub use run::{run, run_case};
+#[cfg(feature = "runner")]
+pub use runner::{Opened, Target, Unopened, main};
+#[doc(hidden)]
+pub use single::run_test as __run_test;

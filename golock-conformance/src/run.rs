@@ -1,0 +1,78 @@
+//! Runs cases: one, with its needs, limit of time and panics seen to, or all of a fixture's.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+use tokio::time;
+
+use crate::case::{Case, Need, cases};
+use crate::context::{Context, SHARED_SPACE, chain};
+use crate::effort;
+use crate::fixture::Fixture;
+use crate::report::{Outcome, Report};
+
+/// Runs every case over a fixture, several at a time, and those that need the server for themselves at the end.
+pub async fn run(fixture: &dyn Fixture) -> Report {
+    let (alone, together): (Vec<&Case>, Vec<&Case>) = cases().iter().partition(|case| case.is_alone());
+    let mut report = Report::new(fixture.name());
+    let mut outcomes = stream::iter(together)
+        .map(|case| async move { (case, run_case(fixture, case).await) })
+        .buffer_unordered(AT_ONCE);
+    while let Some((case, outcome)) = outcomes.next().await {
+        report.add(case, outcome);
+    }
+    drop(outcomes);
+    for case in alone {
+        let outcome = run_case(fixture, case).await;
+        report.add(case, outcome);
+    }
+    report
+}
+
+/// Runs one case over a fixture. Nobody else may use the server meanwhile if the case [is alone](Case::is_alone).
+pub async fn run_case(fixture: &dyn Fixture, case: &Case) -> Outcome {
+    match unmet_need(fixture, case).await {
+        Ok(None) => {}
+        Ok(Some(reason)) => return Outcome::Ignored(reason),
+        Err(reason) => return Outcome::Failed(reason),
+    }
+    let context = Context::new(fixture, case.name);
+    let limit = effort::limit(case.is_long());
+    let ended = AssertUnwindSafe(time::timeout(limit, (case.run)(&context))).catch_unwind().await;
+    context.drop_own_spaces().await;
+    match ended {
+        Ok(Ok(())) => Outcome::Passed,
+        Ok(Err(_)) => Outcome::Failed(format!("did not end within {limit:?}")),
+        Err(panic) => Outcome::Failed(panic_text(&*panic)),
+    }
+}
+
+/// Why the case can't run over this fixture, or the error that kept from finding out.
+async fn unmet_need(fixture: &dyn Fixture, case: &Case) -> Result<Option<String>, String> {
+    let abilities = fixture.abilities();
+    if let Some(reason) = case.needs.iter().find_map(|need| need.unmet_by(&abilities)) {
+        return Ok(Some(reason));
+    }
+    if !case.needs.iter().any(|need| matches!(need, Need::Push | Need::Batches)) {
+        return Ok(None);
+    }
+    let store = fixture.store(SHARED_SPACE).await.map_err(|error| chain(&*error))?;
+    let can = store.capabilities();
+    Ok(if case.needs.contains(&Need::Push) && !can.wakeups {
+        Some("needs Push: the store wakes nobody".to_owned())
+    } else if case.needs.contains(&Need::Batches) && can.max_batch < 10 {
+        Some(format!("needs Batches: the store takes {} at once", can.max_batch))
+    } else {
+        None
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked").to_owned()
+}
+
+/// Most of a case is waiting.
+pub(crate) const AT_ONCE: usize = 8;
