@@ -168,5 +168,149 @@ history {
     /// Both for half a minute.
     leases_running_out_for_half_a_minute_never_overlap: "S1 S3", [LongRun];
 }
+locking {
+    /// A locker's lock is held, with a margin, until it is unlocked; others are told who holds it.
+    locked_name_is_held_until_it_is_unlocked: "S1 S9", [];
+    /// A locker refuses what it holds itself, and says so.
+    a_locker_refuses_what_it_holds_itself: "", [];
+    /// Names, labels and durations that can't be right are refused with a typed error, and nothing is sent.
+    impossible_input_is_refused: "S20 S21", [];
+    /// A lock with auto_renew outlives its lease for as long as it is kept.
+    auto_renewed_lock_outlives_its_lease: "L3", [];
+    /// An extended lock outlives its first lease, and a shorter extension shortens nothing.
+    extended_lock_outlives_its_lease: "S7", [];
+    /// A holder learns that its lease ended, before another can have it, and can't unlock what it lost.
+    holder_learns_that_its_lease_ended: "S9", [];
+    /// A holder that was revoked or forced out learns of it at its next renewal.
+    holder_learns_that_it_was_revoked: "S5", [];
+    /// A holder whose row was deleted learns of it at its next renewal, and the next lock works.
+    holder_learns_that_its_row_was_deleted: "S22", [Damage];
+    /// Holders whose table was truncated, or whose keys were flushed, learn of it, and the next locks work.
+    holders_learn_that_everything_was_deleted: "S22", [Damage];
+    /// `run` returns the value of its work, and the name is free.
+    run_unlocks_when_its_work_has_ended: "", [];
+    /// `run` drops its work when the lease can't be kept, and says so.
+    run_drops_its_work_when_the_lease_is_lost: "S9", [];
+    /// After a shutdown calls and waiters are told so, and locks that are left run out.
+    shutdown_closes_the_locker: "S19", [];
+    /// A lock whose holder crashed stays taken until its lock_at_least has passed, and then becomes free.
+    lock_at_least_is_kept_after_a_crash: "S13", [];
+    /// Hundreds of leases of one locker are renewed in batches, and none is lost.
+    many_leases_of_one_locker_are_kept: "L8", [];
+}
+dropping {
+    /// A `try_lock` dropped at any poll leaves nothing: the name is free long before its lease.
+    dropped_try_lock_leaves_nothing: "S17", [];
+    /// A waiting `lock` dropped at any poll, also while it is served, leaves nothing.
+    dropped_wait_leaves_nothing: "S17 S18", [];
+    /// An `unlock` dropped at any poll still unlocks.
+    dropped_unlock_still_unlocks: "S17", [];
+    /// An `extend` dropped at any poll leaves the lock held, and it can be unlocked.
+    dropped_extend_harms_nothing: "S17", [];
+    /// A `run` dropped at any poll gives its lock back.
+    dropped_run_gives_back_its_lock: "S17", [];
+    /// Operators' calls dropped at any poll leave the locker whole.
+    dropped_operators_calls_harm_nothing: "S17", [];
+    /// Calls of the store dropped at any poll leave no orphan, and no later call gets their answer (tiberius #79).
+    dropped_store_calls_leave_the_store_whole: "S17", [];
+    /// A lock dropped in a runtime, on a plain thread, by a panic, by an abort or after its locker is given back.
+    dropped_lock_is_given_back: "S19", [];
+    /// A lock dropped after its runtime has ended neither blocks nor panics, and is freed by its lease.
+    lock_dropped_after_its_runtime_is_freed_by_its_lease: "S19", [];
+}
+waiting {
+    /// A waiter gets the lock when its holder, elsewhere, releases it.
+    waiter_gets_the_lock_when_it_is_released: "L1", [];
+    /// A waiter gets the lock of a crashed holder when the lease has ended.
+    waiter_gets_the_lock_of_a_crashed_holder: "L1", [];
+    /// A waiter gets a lock that was released early when its lock_at_least is over.
+    waiter_gets_the_lock_at_the_end_of_lock_at_least: "L1 S13", [];
+    /// A wait that times out says who holds the lock, and leaves nothing behind.
+    wait_that_times_out_leaves_nothing: "S18", [];
+    /// Waiters of one locker are served first come first served, and `try_lock` does not go past them.
+    waiters_of_one_locker_are_served_in_order: "", [];
+    /// A lock freed at whatever moment of a waiter's beginning is taken by it, long before any lease ends.
+    no_wakeup_is_lost_between_try_and_subscribe: "L9", [];
+    /// Hundreds of waiters on one name, over several lockers, are all served, one at a time.
+    hundreds_of_waiters_all_get_their_turn: "L9 S1", [];
+}
+pushing {
+    /// The release of a name that is marked wakes every listener.
+    marked_release_wakes_every_listener: "L1", [Push];
+    /// A mark stands over the grants that follow, and a shorter one does not end it.
+    mark_outlives_grants_and_shorter_marks: "L9", [Push];
+    /// The mark of a waiter that died costs nothing for long.
+    mark_that_has_passed_wakes_nobody: "L9", [Push];
+    /// A wake-up carries the name as it is, whatever its bytes.
+    wakeups_carry_any_name: "S20", [Push];
+    /// Marking a name that was never locked makes no row, and does no harm.
+    mark_makes_no_row: "", [Push];
+}
+faults {
+    /// A `try_lock` and `unlock` pair on a warm connection is exactly two round trips, and opens no connection.
+    lock_and_unlock_are_two_round_trips: "", [Through];
+    /// A refusal is one round trip, and a renewal is one.
+    refusal_and_renewal_are_one_round_trip: "", [Through];
+    /// A `try_lock` dropped while its request is on its way leaves nothing.
+    try_lock_dropped_before_it_is_sent_leaves_nothing: "S17", [Through];
+    /// A `try_lock` dropped when it was executed but not answered leaves nothing.
+    try_lock_dropped_before_it_is_answered_leaves_nothing: "S17", [Through];
+    /// An `unlock` dropped while its request is on its way still unlocks.
+    unlock_dropped_before_it_is_sent_still_unlocks: "S17", [Through];
+    /// An `unlock` dropped when it was executed but not answered has unlocked.
+    unlock_dropped_before_it_is_answered_still_unlocks: "S17", [Through];
+    /// An acquire whose answer was lost is recognised or undone: never a stuck lock.
+    lost_answer_of_an_acquire_leaves_no_stuck_lock: "S14", [Through];
+    /// A release whose answer was lost is repeated, and the holder is told that it unlocked.
+    lost_answer_of_a_release_is_repaired: "S16", [Through];
+    /// Renewals whose answers were lost are repeated in time.
+    lost_answers_of_renewals_lose_no_lock: "S15 L3", [Through];
+    /// Connections that were reset are replaced, and a locker goes on without being rebuilt.
+    reset_connections_are_replaced: "L5", [Through];
+    /// A server that says nothing is given up, and what was asked of it leaves nothing when it is back.
+    silent_server_is_given_up_in_time: "S14", [Through];
+    /// Validity is counted from before the request was sent; an acquire that comes back too late is no success (etcd #11456).
+    slow_server_slows_but_harms_nothing: "S9", [Through];
+}
+connecting {
+    /// A wrong password is told as such, and shown nowhere.
+    wrong_password_is_told: "L6", [WrongPassword];
+    /// A missing table is told as such.
+    missing_schema_is_told: "L6", [SchemaMissing];
+    /// A missing permission is told as such.
+    missing_permission_is_told: "L6", [NoPermission];
+    /// TLS that the server refuses is told as such.
+    refused_tls_is_told: "L6", [TlsRefused];
+    /// A server that is not there is told as such, soon.
+    unreachable_server_is_told: "L6", [Through];
+    /// Sessions with unusual settings are repaired, or refused by the setting's name.
+    unusual_sessions_are_repaired_or_refused_by_name: "L10", [Sessions];
+    /// 32 stores that create the schema at once all succeed.
+    schema_is_created_by_32_stores_at_once: "L7", [];
+    /// An administrator is told what to run, and nobody is told a password by it, or by the store's Debug.
+    schema_text_tells_no_secret: "L6", [];
+    /// A hundred tasks share one client.
+    one_client_serves_many_tasks: "", [];
+    /// A store that is dropped closes its connections.
+    dropped_stores_close_their_connections: "S17", [Connections];
+}
+enduring {
+    /// Connections that the server kills are replaced: locks are kept, waiters are served.
+    killed_connections_are_replaced: "L5", [Connections];
+    /// A server killed and started again in the middle of a hold: the lease is kept if it is back in time, else lost.
+    lock_survives_a_restart_of_the_server: "L2", [Restart];
+    /// While the application has the only connection of the pool, a holder survives its leases and unlocks.
+    holder_survives_while_the_application_has_the_pool: "L4", [SmallPool];
+    /// A pool of one connection serves 64 waiters.
+    pool_of_one_serves_64_waiters: "L4", [SmallPool];
+    /// A row locked by somebody's open transaction costs that one lease only.
+    locked_row_costs_one_lease_only: "L8", [RowLock];
+    /// An acquire abandoned while it waits for a row does not take it later.
+    abandoned_acquire_does_not_take_the_row_later: "S14", [RowLock];
+    /// An acquire that waited for a row reports what is left of its lease, not what it asked for.
+    acquire_that_waited_reports_what_is_left: "S9", [RowLock];
+    /// A call on a row that somebody locks ends with a transient error, and other names are served meanwhile.
+    blocked_calls_end: "L8", [RowLock];
+}
     } };
 }

@@ -45,7 +45,12 @@ impl<'a> Context<'a> {
 
     /// A locker over a fresh client of the space that cases share.
     pub(crate) async fn locker(&self) -> Locker {
-        Locker::new(self.store_in(SHARED_SPACE).await)
+        self.locker_in(SHARED_SPACE).await
+    }
+
+    /// A locker over a fresh client of a space.
+    pub(crate) async fn locker_in(&self, space: &str) -> Locker {
+        Locker::new(self.store_in(space).await)
     }
 
     pub(crate) async fn store_in(&self, space: &str) -> Arc<dyn LockStore> {

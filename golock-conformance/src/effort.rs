@@ -14,6 +14,21 @@ pub(crate) fn churn() -> Duration {
     Duration::from_secs(variable("GOLOCK_SECONDS").unwrap_or(5))
 }
 
+/// How many leases one locker keeps: `GOLOCK_LEASES`, 300 by default.
+pub(crate) fn leases() -> usize {
+    variable("GOLOCK_LEASES").unwrap_or(300).max(20)
+}
+
+/// How many waiters one name has: `GOLOCK_WAITERS`, 200 by default.
+pub(crate) fn waiters() -> usize {
+    variable("GOLOCK_WAITERS").unwrap_or(200).max(4)
+}
+
+/// How many leases a holder outlives where each takes time: `GOLOCK_OUTLIVED`, 3 by default.
+pub(crate) fn outlived() -> u32 {
+    variable("GOLOCK_OUTLIVED").unwrap_or(3)
+}
+
 /// Whether cases that run for minutes are wanted: `GOLOCK_LONG=1`.
 pub(crate) fn long_runs() -> bool {
     env::var("GOLOCK_LONG").is_ok_and(|value| value == "1")

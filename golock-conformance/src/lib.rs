@@ -6,9 +6,11 @@ mod cases;
 mod catalogue;
 mod client;
 mod context;
+mod crash;
 mod effort;
 mod fixture;
 mod patience;
+pub mod proxy;
 mod report;
 mod run;
 #[cfg(feature = "runner")]
