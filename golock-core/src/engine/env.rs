@@ -91,7 +91,9 @@ impl Clock {
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.div_f64(self.0.rate).min(LONGEST_NAP)).await;
+            // Never zero, which a rate other than 1 may round to: a paused clock would stand still for ever.
+            let nap = left.div_f64(self.0.rate).clamp(Duration::from_micros(1), LONGEST_NAP);
+            tokio::time::sleep(nap).await;
         }
     }
 
