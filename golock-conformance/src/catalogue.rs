@@ -137,7 +137,7 @@ batches {
     releases_are_answered_in_their_order: "L8", [Batches];
     /// As many requests as the store says it takes are taken.
     full_batches_are_taken: "L8", [Batches];
-    /// No request, no answer.
+    /// A call with no requests is answered with no answers.
     empty_batches_are_answered_emptily: "L8", [];
     /// A batch of acquires that is sent twice gets the same tokens twice, name by name.
     a_retried_batch_keeps_its_tokens: "S14 L8", [Batches];
@@ -149,7 +149,7 @@ racing {
     one_winner_a_round_on_released_names: "S1", [];
     /// 32 tasks on a name just expired, round after round: one winner each.
     one_winner_a_round_on_expired_names: "S1", [];
-    /// A hundred rounds of each of the three.
+    /// The three races, a hundred rounds of each.
     one_winner_in_each_of_a_hundred_rounds: "S1", [LongRun];
     /// The same grant acquiring many times at once gets one token.
     concurrent_retries_of_one_grant_get_one_token: "S14", [];
@@ -165,7 +165,7 @@ history {
     leases_running_out_under_waiters_never_overlap: "S1 S3", [];
     /// The same with holders that also renew and release.
     mixed_history_has_one_holder_at_a_time: "S1 S3", [];
-    /// Both for half a minute.
+    /// Leases of 30 ms, both ways, for half a minute each.
     leases_running_out_for_half_a_minute_never_overlap: "S1 S3", [LongRun];
 }
 locking {

@@ -39,8 +39,8 @@ pub(crate) async fn names_are_listed_by_their_bytes(cx: &Context<'_>) {
         client.take(name, LONG).await;
     }
     let listed = client.list(&ListRequest::new("", names.len() + 1)).await;
-    let listed: Vec<LockName> = listed.into_iter().map(|info| info.name).collect();
-    assert_eq!(listed, names.into_iter().collect::<Vec<_>>());
+    let listed: Vec<&LockName> = listed.iter().map(|info| &info.name).collect();
+    assert_same(&listed, &names.iter().collect::<Vec<_>>(), "all names");
 }
 
 pub(crate) async fn prefixes_are_compared_by_their_bytes(cx: &Context<'_>) {
@@ -64,7 +64,7 @@ pub(crate) async fn prefixes_are_compared_by_their_bytes(cx: &Context<'_>) {
         let listed: Vec<&LockName> = listed.iter().map(|info| &info.name).collect();
         let expected: Vec<&LockName> =
             names.iter().filter(|name| name.as_str().starts_with(&prefix)).collect();
-        assert_eq!(listed, expected, "names that begin with {prefix:?}");
+        assert_same(&listed, &expected, &format!("names that begin with {prefix:?}"));
     }
 }
 
@@ -89,12 +89,23 @@ pub(crate) async fn pages_hold_every_name_once(cx: &Context<'_>) {
             request = request.after(last.name.clone());
             seen.extend(page.into_iter().map(|info| info.name));
         }
-        assert_eq!(seen, names, "in pages of {limit}");
+        let (seen, names): (Vec<_>, Vec<_>) = (seen.iter().collect(), names.iter().collect());
+        assert_same(&seen, &names, &format!("pages of {limit}"));
     }
     // A page may begin after a name that is not there, or outside of the prefix.
     let before = client.list(&ListRequest::new("a", 1).after(lock_name("A"))).await;
     assert_eq!(before.first().map(|info| &info.name), names.first());
     assert_eq!(client.list(&ListRequest::new("a", 1).after(lock_name("b"))).await, []);
+}
+
+/// The same names in the same order; says where they differ, for there are many.
+fn assert_same(listed: &[&LockName], expected: &[&LockName], what: &str) {
+    let missing: Vec<_> = expected.iter().filter(|name| !listed.contains(name)).collect();
+    let too_many: Vec<_> = listed.iter().filter(|name| !expected.contains(name)).collect();
+    assert!(missing.is_empty() && too_many.is_empty(), "{what}: missing {missing:?}, too many {too_many:?}");
+    let misplaced = listed.iter().zip(expected).find(|(listed, expected)| listed != expected);
+    assert!(misplaced.is_none(), "{what}: in another order, first at {misplaced:?}");
+    assert_eq!(listed.len(), expected.len(), "{what}: some are listed twice");
 }
 
 /// Names that are all different, byte by byte.

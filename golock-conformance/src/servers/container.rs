@@ -1,0 +1,112 @@
+//! A server's container: started on a port that it keeps, killed, started again, removed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use testcontainers::bollard::Docker;
+use testcontainers::bollard::models::PortBinding;
+use testcontainers::bollard::query_parameters::KillContainerOptionsBuilder;
+use testcontainers::core::IntoContainerPort;
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::sync::Mutex;
+
+use super::table::Kind;
+use crate::context::chain;
+use crate::fixture::BoxError;
+
+pub(super) struct Container {
+    /// `None` once removed.
+    running: Mutex<Option<ContainerAsync<GenericImage>>>,
+}
+
+impl Container {
+    /// Starts a container of the kind, and says where its server will listen. An error is one line for people.
+    pub(super) async fn start(kind: &Kind) -> Result<(Self, String), String> {
+        let (name, tag) = kind.image();
+        let mut tries = 0;
+        loop {
+            let port = free_port().map_err(|error| format!("no free port for {}: {error}", kind.id))?;
+            match run(kind, &name, &tag, port).await {
+                Ok(container) => {
+                    let running = Mutex::new(Some(container));
+                    return Ok((Self { running }, format!("127.0.0.1:{port}")));
+                }
+                // Somebody was faster.
+                Err(error) if tries < 3 && error.contains("already") => tries += 1,
+                Err(error) => {
+                    let (url, image) = (kind.url_variable(), kind.image_variable());
+                    return Err(format!(
+                        "no server: image {name}:{tag} did not start ({error}); set {url} or {image}"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// SIGKILL, and up again, with the same data and port.
+    pub(super) async fn kill_and_start(&self) -> Result<(), BoxError> {
+        let running = self.running.lock().await;
+        let Some(container) = running.as_ref() else { return Err("the container was removed".into()) };
+        let docker = Docker::connect_with_defaults()?;
+        let sigkill = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+        docker.kill_container(container.id(), Some(sigkill)).await?;
+        while container.is_running().await? {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(container.start().await?)
+    }
+
+    pub(super) async fn remove(&self) {
+        if let Some(container) = self.running.lock().await.take() {
+            // What can't be removed now is removed by hand; the cases have their outcome.
+            let _ = container.rm().await;
+        }
+    }
+}
+
+impl fmt::Debug for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Container").finish_non_exhaustive()
+    }
+}
+
+async fn run(kind: &Kind, name: &str, tag: &str, port: u16) -> Result<ContainerAsync<GenericImage>, String> {
+    let inside = format!("{}/tcp", kind.port);
+    let mut request = GenericImage::new(name, tag)
+        .with_exposed_port(kind.port.tcp())
+        .with_cmd(kind.command.iter().copied())
+        // Only this machine reaches it, on a port that it keeps when it is stopped and started.
+        .with_host_config_modifier(move |host| {
+            let here =
+                PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(port.to_string()) };
+            host.publish_all_ports = Some(false);
+            host.port_bindings = Some(HashMap::from([(inside.clone(), Some(vec![here]))]));
+        })
+        .with_startup_timeout(STARTED_WITHIN);
+    for (variable, value) in kind.env {
+        request = request.with_env_var(*variable, *value);
+    }
+    match tokio::time::timeout(STARTED_WITHIN, request.start()).await {
+        Ok(Ok(container)) => Ok(container),
+        Ok(Err(error)) => Err(chain(&error).replace('\n', " ")),
+        Err(_) => Err(format!("not within {STARTED_WITHIN:?}")),
+    }
+}
+
+/// A port below those that the system hands out by itself, so that none takes it while the server is down.
+fn free_port() -> Result<u16, &'static str> {
+    for salt in 0..1000 {
+        let port = 20_000 + (RandomState::new().hash_one(salt) % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("a thousand were taken")
+}
+
+/// An image may have to be pulled first.
+const STARTED_WITHIN: Duration = Duration::from_secs(300);

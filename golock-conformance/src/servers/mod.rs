@@ -1,0 +1,161 @@
+//! Servers to test against: one that the environment names, else one in a container, started here.
+//!
+//! For each server `X` of the table: `GOLOCK_TEST_X_URL` names a running one; `GOLOCK_TEST_X_IMAGE` an image to start
+//! instead of the public one. If neither can be had its cases are ignored, with the reason, unless `GOLOCK_REQUIRE`
+//! lists `X`. `GOLOCK_SERVERS`, if it is set, lists those to test at all.
+
+mod container;
+mod table;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::{self, Instant};
+
+use self::container::Container;
+use self::table::Kind;
+use crate::context::chain;
+use crate::fixture::{BoxError, Fixture};
+use crate::runner::{Opened, Target, Unopened};
+
+/// The server `id` of the table as a target of [`main`](crate::main): opened when the first of its cases is to run,
+/// its container removed when all have ended.
+///
+/// `ready` is given the server's URL and makes one real request, that shows that it answers; it is repeated until it
+/// succeeds. `fixture` makes the fixture.
+///
+/// # Panics
+/// If the table has no such server.
+pub fn target<F, Ready>(
+    id: &'static str,
+    ready: impl Fn(String) -> Ready + Send + Sync + 'static,
+    fixture: impl FnOnce(Server) -> F + Send + 'static,
+) -> Target
+where
+    F: Fixture,
+    Ready: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
+    let kind = Kind::of(id);
+    let ready: Probe = Arc::new(move |url| ready(url).boxed());
+    Target::lazy(id, async move {
+        let server = Server::open(kind, ready).await?;
+        let container = server.container.clone();
+        let opened = Opened::new(fixture(server));
+        Ok(match container {
+            Some(container) => opened.closing_with(async move { container.remove().await }),
+            None => opened,
+        })
+    })
+}
+
+/// A running server.
+#[derive(Clone)]
+pub struct Server {
+    kind: &'static Kind,
+    url: String,
+    container: Option<Arc<Container>>,
+    ready: Probe,
+}
+
+type Probe = Arc<dyn Fn(String) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
+
+impl Server {
+    /// Its id in the table.
+    pub fn id(&self) -> &'static str {
+        self.kind.id
+    }
+
+    /// Where and as whom to connect.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `host:port` of the URL.
+    pub fn address(&self) -> String {
+        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+        let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if has_port { address.to_owned() } else { format!("{address}:{}", self.kind.port) }
+    }
+
+    /// Whether it can be killed and started: not so if a URL named it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn can_restart(&self) -> Result<(), &'static str> {
+        self.container.as_ref().map(|_| ()).ok_or("the server was named by a URL, and is not ours to kill")
+    }
+
+    /// Kills it with SIGKILL, starts it again over the same data and under the same address, and waits until it
+    /// answers.
+    ///
+    /// # Errors
+    /// If it [can't be restarted](Self::can_restart), or does not answer any more.
+    pub async fn restart(&self) -> Result<(), BoxError> {
+        let Some(container) = &self.container else {
+            return Err(self.can_restart().err().unwrap_or_default().into());
+        };
+        container.kill_and_start().await?;
+        self.until_ready().await
+    }
+
+    async fn open(kind: &'static Kind, ready: Probe) -> Result<Self, Unopened> {
+        if let Some(url) = kind.given_url() {
+            let server = Self { kind, url, container: None, ready };
+            return match server.until_ready().await {
+                Ok(()) => Ok(server),
+                Err(error) => Err(Unopened::Broken(format!(
+                    "no answer from the server of {}: {error}",
+                    kind.url_variable()
+                ))),
+            };
+        }
+        if kind.is_left_out() {
+            return Err(Unopened::Missing(format!("GOLOCK_SERVERS does not list {}", kind.id)));
+        }
+        let (container, address) = Container::start(kind).await.map_err(Unopened::Missing)?;
+        let url = kind.url.replace("{address}", &address);
+        let server = Self { kind, url, container: Some(Arc::new(container)), ready };
+        match server.until_ready().await {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                if let Some(container) = &server.container {
+                    container.remove().await;
+                }
+                Err(Unopened::Broken(format!("the container of {} never answered: {error}", kind.id)))
+            }
+        }
+    }
+
+    async fn until_ready(&self) -> Result<(), BoxError> {
+        let end = Instant::now() + READY_WITHIN;
+        loop {
+            let last = match time::timeout(ONE_PROBE, (self.ready)(self.url.clone())).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => chain(&*error),
+                Err(_) => format!("no answer within {ONE_PROBE:?}"),
+            };
+            if Instant::now() >= end {
+                return Err(last.into());
+            }
+            time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    /// Without the URL, which has a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("id", &self.kind.id)
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const ONE_PROBE: Duration = Duration::from_secs(5);

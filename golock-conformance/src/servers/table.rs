@@ -1,0 +1,77 @@
+//! The servers that tests run against: one line each. `scripts/lib/servers.sh` knows the same ids.
+
+use std::env;
+
+/// How a server is found, or started in a container.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) id: &'static str,
+    /// The public image, unless `GOLOCK_TEST_<ID>_IMAGE` names another that behaves like it.
+    pub(super) image: &'static str,
+    /// Where the server listens in the container, and where it is looked for if a URL names no port.
+    pub(super) port: u16,
+    pub(super) env: &'static [(&'static str, &'static str)],
+    pub(super) command: &'static [&'static str],
+    /// The URL of the server in the container, with `{address}` for where it was published.
+    pub(super) url: &'static str,
+}
+
+/// Every server that there is.
+const KINDS: &[Kind] = &[
+    Kind { id: "postgres", image: "postgres:18", ..POSTGRES },
+    Kind { id: "postgres15", image: "postgres:15", ..POSTGRES },
+];
+
+const POSTGRES: Kind = Kind {
+    id: "",
+    image: "",
+    port: 5432,
+    env: &[("POSTGRES_PASSWORD", "golock-test")],
+    // Many clients at once. A killed process loses nothing without fsync, only a killed machine would.
+    command: &["postgres", "-c", "max_connections=500", "-c", "fsync=off"],
+    url: "postgres://postgres:golock-test@{address}/postgres",
+};
+
+impl Kind {
+    #[allow(clippy::panic, reason = "a misspelt id must not run as no server at all")]
+    pub(super) fn of(id: &str) -> &'static Self {
+        match KINDS.iter().find(|kind| kind.id == id) {
+            Some(kind) => kind,
+            None => panic!("there is no test server {id:?}: add it to the table of golock-conformance"),
+        }
+    }
+
+    /// `GOLOCK_TEST_POSTGRES_URL`.
+    pub(super) fn url_variable(&self) -> String {
+        format!("GOLOCK_TEST_{}_URL", self.id.to_uppercase())
+    }
+
+    /// `GOLOCK_TEST_POSTGRES_IMAGE`.
+    pub(super) fn image_variable(&self) -> String {
+        format!("GOLOCK_TEST_{}_IMAGE", self.id.to_uppercase())
+    }
+
+    /// The server that the user named.
+    pub(super) fn given_url(&self) -> Option<String> {
+        set(&self.url_variable())
+    }
+
+    /// Name and tag of the image to start.
+    pub(super) fn image(&self) -> (String, String) {
+        let image = set(&self.image_variable()).unwrap_or_else(|| self.image.to_owned());
+        // A colon before a slash belongs to a registry's port.
+        match image.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name.to_owned(), tag.to_owned()),
+            _ => (image, "latest".to_owned()),
+        }
+    }
+
+    /// Whether `GOLOCK_SERVERS`, the list of servers to test, leaves this one out.
+    pub(super) fn is_left_out(&self) -> bool {
+        env::var("GOLOCK_SERVERS").is_ok_and(|ids| !ids.split(',').any(|id| id.trim() == self.id))
+    }
+}
+
+fn set(variable: &str) -> Option<String> {
+    env::var(variable).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,93 @@
+//! The suite proves itself: it rejects each store that is wrong in one way, by the case that is there for it, and
+//! accepts the same store without its fault by the same case.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests and their stores say what they expect by it")]
+
+mod toy;
+mod wrong;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use golock_conformance::{Abilities, BoxError, Case, Damage, Fixture, Outcome, async_trait, cases, run_case};
+use golock_core::{FencingToken, LockName, LockStore};
+
+use crate::toy::Toy;
+use crate::wrong::{WRONG_STORES, Wrong};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_wrong_store_is_rejected_by_the_case_that_is_there_for_it() {
+    let mut escaped = Vec::new();
+    for (wrong, name) in WRONG_STORES {
+        match run_case(&Toys::new(Some(*wrong)), case(name)).await {
+            Outcome::Failed(reason) => println!("{wrong:?} is rejected by {name}: {reason}"),
+            outcome => escaped.push(format!("{wrong:?} by {name}: {outcome:?}")),
+        }
+    }
+    assert!(escaped.is_empty(), "not rejected: {escaped:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_store_without_its_fault_is_accepted() {
+    let toys = Toys::new(None);
+    for (_, name) in WRONG_STORES {
+        assert_eq!(run_case(&toys, case(name)).await, Outcome::Passed, "{name}");
+    }
+}
+
+fn case(name: &str) -> &'static Case {
+    cases().iter().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name}"))
+}
+
+struct Toys {
+    wrong: Option<Wrong>,
+    spaces: Mutex<BTreeMap<String, Toy>>,
+}
+
+impl Toys {
+    fn new(wrong: Option<Wrong>) -> Self {
+        Self { wrong, spaces: Mutex::default() }
+    }
+
+    fn space(&self, space: &str) -> Toy {
+        let mut spaces = self.spaces.lock().unwrap();
+        spaces.entry(space.to_owned()).or_insert_with(|| Toy::new(self.wrong)).clone()
+    }
+}
+
+#[async_trait]
+impl Fixture for Toys {
+    fn name(&self) -> &str {
+        "toy"
+    }
+
+    async fn store(&self, space: &str) -> Result<Arc<dyn LockStore>, BoxError> {
+        Ok(Arc::new(self.space(space)))
+    }
+
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { damage: Ok(self), purge_counts: Ok(()), ..Abilities::none("a toy has no server") }
+    }
+}
+
+#[async_trait]
+impl Damage for Toys {
+    async fn delete_row(&self, space: &str, name: &LockName) -> Result<(), BoxError> {
+        self.space(space).delete(name);
+        Ok(())
+    }
+
+    async fn delete_all(&self, space: &str) -> Result<(), BoxError> {
+        self.space(space).clear();
+        Ok(())
+    }
+
+    async fn set_token(&self, space: &str, name: &LockName, token: FencingToken) -> Result<(), BoxError> {
+        self.space(space).set_token(name, token);
+        Ok(())
+    }
+
+    async fn drop_space(&self, space: &str) -> Result<(), BoxError> {
+        self.spaces.lock().unwrap().remove(space);
+        Ok(())
+    }
+}

@@ -1,0 +1,308 @@
+//! A small store in memory that is right, or wrong in exactly one way.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use golock_conformance::async_trait;
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+};
+use golock_core::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
+
+use crate::wrong::Wrong;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Toy {
+    pub(crate) wrong: Option<Wrong>,
+    rows: Arc<Mutex<BTreeMap<String, Row>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    name: LockName,
+    grant: Option<GrantId>,
+    released: Option<GrantId>,
+    label: Label,
+    token: i64,
+    locked_at: Duration,
+    expires_at: Duration,
+}
+
+impl Toy {
+    pub(crate) fn new(wrong: Option<Wrong>) -> Self {
+        Self { wrong, rows: Arc::default() }
+    }
+
+    pub(crate) fn set_token(&self, name: &LockName, token: FencingToken) {
+        if let Some(row) = self.rows().get_mut(&self.key(name)) {
+            row.token = token.get();
+        }
+    }
+
+    pub(crate) fn delete(&self, name: &LockName) {
+        self.rows().remove(&self.key(name));
+    }
+
+    pub(crate) fn clear(&self) {
+        self.rows().clear();
+    }
+
+    fn is(&self, wrong: Wrong) -> bool {
+        self.wrong == Some(wrong)
+    }
+
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<String, Row>> {
+        self.rows.lock().unwrap()
+    }
+
+    fn key(&self, name: &LockName) -> String {
+        match self.wrong {
+            Some(Wrong::NamesIgnoreCase) => name.as_str().to_lowercase(),
+            Some(Wrong::NamesAreTrimmed) => name.as_str().trim_end_matches(' ').to_owned(),
+            Some(Wrong::NamesAreCut) => name.as_str().chars().take(250).collect(),
+            _ => name.as_str().to_owned(),
+        }
+    }
+
+    fn next_token(&self, last: Option<i64>, doing: Operation) -> Result<i64, StoreError> {
+        let counted = last.map_or(Some(1), |last| last.checked_add(1));
+        if self.is(Wrong::TokensCountFromOne) || self.is(Wrong::ReleasesForgetTokens) {
+            return Ok(counted.unwrap_or(0));
+        }
+        let next = match counted {
+            Some(_) if self.is(Wrong::TokensAreTheClock) => 0,
+            None if self.is(Wrong::TokensWrap) => return Ok(1),
+            None => return Err(StoreError::new("toy", doing, StoreErrorKind::TokenExhausted, "i64::MAX")),
+            Some(next) => next,
+        };
+        Ok(next.max(now().as_micros() as i64))
+    }
+
+    fn acquire_one(&self, wanted: &AcquireRequest) -> Result<AcquireAnswer, StoreError> {
+        let mut rows = self.rows();
+        let now = now();
+        let row = rows.get(&self.key(&wanted.name));
+        if let Some(row) = row {
+            if row.released == Some(wanted.grant) && !self.is(Wrong::ForgetsReleasedGrants) {
+                return Ok(AcquireAnswer::Raced);
+            }
+            let mine = row.grant == Some(wanted.grant)
+                || self.is(Wrong::LabelsAreIdentities) && row.label == wanted.lock_by && row.grant.is_some();
+            if row.expires_at > now && mine && self.is(Wrong::RetriesAreRefused) {
+                return Ok(AcquireAnswer::Held(row.holder(now)));
+            }
+            if row.expires_at > now && mine && !self.is(Wrong::RetriesGetNewTokens) {
+                let mut row = row.clone();
+                row.expires_at = row.expires_at.max(now + wanted.lease);
+                let answer = AcquireAnswer::granted(FencingToken::new(row.token), row.expires_at - now);
+                rows.insert(self.key(&wanted.name), row);
+                return Ok(answer);
+            }
+            if row.expires_at > now && !mine && !self.is(Wrong::EverybodyWins) {
+                return Ok(AcquireAnswer::Held(row.holder(now)));
+            }
+        }
+        let token = self.next_token(row.map(|row| row.token), Operation::Acquire)?;
+        let released = row.and_then(|row| row.released);
+        rows.insert(
+            self.key(&wanted.name),
+            Row {
+                name: wanted.name.clone(),
+                grant: Some(wanted.grant),
+                released,
+                label: wanted.lock_by.clone(),
+                token,
+                locked_at: now,
+                expires_at: now + wanted.lease,
+            },
+        );
+        Ok(AcquireAnswer::granted(FencingToken::new(token), wanted.lease))
+    }
+
+    fn renew_one(&self, wanted: &RenewRequest) -> RenewAnswer {
+        let mut rows = self.rows();
+        let now = now();
+        let Some(row) = rows.get_mut(&self.key(&wanted.name)) else {
+            return RenewAnswer::Lost(LostReason::RowGone);
+        };
+        if row.released == Some(wanted.grant) {
+            return RenewAnswer::Lost(LostReason::Revoked);
+        }
+        let is_holder = row.grant == Some(wanted.grant) || self.is(Wrong::AnybodyRenews);
+        if !is_holder || row.token != wanted.token.get() {
+            return RenewAnswer::Lost(LostReason::Taken);
+        }
+        if row.expires_at <= now && !self.is(Wrong::RenewalsRevive) {
+            return RenewAnswer::Lost(LostReason::Expired);
+        }
+        let until = now + wanted.lease;
+        row.expires_at = if self.is(Wrong::RenewalsShorten) { until } else { row.expires_at.max(until) };
+        RenewAnswer::renewed(row.expires_at - now)
+    }
+
+    fn release_one(&self, wanted: &ReleaseRequest) -> Result<ReleaseAnswer, StoreError> {
+        let mut rows = self.rows();
+        let now = now();
+        let key = self.key(&wanted.name);
+        let Some(row) = rows.get_mut(&key) else {
+            let token = self.next_token(None, Operation::Release)?;
+            let row = Row {
+                name: wanted.name.clone(),
+                grant: None,
+                released: Some(wanted.grant),
+                label: Label::new("nobody").unwrap(),
+                token,
+                locked_at: now,
+                expires_at: now,
+            };
+            if !self.is(Wrong::UndosMakeNoRow) {
+                rows.insert(key, row);
+            }
+            return Ok(ReleaseAnswer::NotYours(LostReason::RowGone));
+        };
+        if row.released == Some(wanted.grant) && !self.is(Wrong::ForgetsReleasedGrants) {
+            return Ok(ReleaseAnswer::AlreadyReleased);
+        }
+        if row.grant != Some(wanted.grant) && !self.is(Wrong::AnybodyReleases) {
+            if !self.is(Wrong::UndosBehindAHolderAreForgotten) {
+                row.released = Some(wanted.grant);
+            }
+            return Ok(ReleaseAnswer::NotYours(LostReason::Taken));
+        }
+        row.released = Some(wanted.grant);
+        row.grant = None;
+        let kept = match self.wrong {
+            Some(Wrong::IgnoresLockAtLeast) => now,
+            _ => now.max(row.locked_at + wanted.lock_at_least),
+        };
+        row.expires_at = if self.is(Wrong::LockAtLeastProlongs) { kept } else { row.expires_at.min(kept) };
+        if self.is(Wrong::ReleasesForgetTokens) {
+            row.token = 0;
+        }
+        Ok(ReleaseAnswer::Released)
+    }
+
+    fn fence(
+        &self,
+        name: &LockName,
+        doing: Operation,
+        at_once: bool,
+    ) -> Result<Option<FencingToken>, StoreError> {
+        let mut rows = self.rows();
+        let now = now();
+        let Some(row) = rows.get_mut(&self.key(name)).filter(|row| row.expires_at > now) else {
+            return Ok(None);
+        };
+        if !self.is(Wrong::RevokesDoNotFence) {
+            row.token = self.next_token(Some(row.token), doing)?;
+        }
+        row.released = row.grant.take().or(row.released);
+        if at_once || self.is(Wrong::RevokesFreeAtOnce) {
+            row.expires_at = now;
+        }
+        Ok(Some(FencingToken::new(row.token)))
+    }
+}
+
+#[async_trait]
+impl LockStore for Toy {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("toy", 100, Duration::from_secs(5), false, i64::MAX)
+    }
+
+    async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
+        if self.is(Wrong::LooksBeforeItLeaps) {
+            let [wanted] = requests else { panic!("one by one") };
+            let free = self.inspect(&wanted.name).await?.is_none();
+            tokio::task::yield_now().await;
+            let leap = Self { wrong: free.then_some(Wrong::EverybodyWins), rows: Arc::clone(&self.rows) };
+            return Ok(vec![leap.acquire_one(wanted)?]);
+        }
+        let mut requests: Vec<&AcquireRequest> = requests.iter().collect();
+        if self.is(Wrong::AnswersInTheOrderOfNames) {
+            requests.sort_by_key(|wanted| wanted.name.clone());
+        }
+        requests.into_iter().map(|wanted| self.acquire_one(wanted)).collect()
+    }
+
+    async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        Ok(requests.iter().map(|wanted| self.renew_one(wanted)).collect())
+    }
+
+    async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        requests.iter().map(|wanted| self.release_one(wanted)).collect()
+    }
+
+    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn wakeups(&self) -> Option<Wakeups> {
+        None
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
+        let rows = self.rows();
+        Ok(rows.get(&self.key(name)).and_then(|row| row.info(now())))
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
+        let rows = self.rows();
+        let now = now();
+        let mut listed: Vec<LockInfo> = rows
+            .values()
+            .filter(|row| match self.wrong {
+                Some(Wrong::PrefixesArePatterns) if request.prefix.starts_with('%') => true,
+                _ => row.name.as_str().starts_with(&request.prefix),
+            })
+            .filter(|row| request.after.as_ref().is_none_or(|after| row.name > *after))
+            .filter_map(|row| row.info(now))
+            .collect();
+        listed.sort_by_key(|info| match self.wrong {
+            Some(Wrong::ListsInAlphabeticalOrder) => info.name.as_str().to_lowercase(),
+            _ => info.name.as_str().to_owned(),
+        });
+        listed.truncate(request.limit);
+        Ok(listed)
+    }
+
+    async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(name, Operation::Revoke, false)
+    }
+
+    async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(name, Operation::ForceUnlock, true)
+    }
+
+    async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let (before, now) = (rows.len(), now());
+        rows.retain(|_, row| match self.wrong {
+            Some(Wrong::PurgesWhatIsKept) if row.grant.is_none() => false,
+            _ => row.expires_at + idle_for > now,
+        });
+        Ok((before - rows.len()) as u64)
+    }
+
+    fn schema(&self) -> String {
+        "-- none".to_owned()
+    }
+}
+
+impl Row {
+    fn holder(&self, now: Duration) -> Holder {
+        let token = FencingToken::new(self.token);
+        Holder::new(self.label.clone(), now.saturating_sub(self.locked_at), self.expires_at - now, token)
+    }
+
+    fn info(&self, now: Duration) -> Option<LockInfo> {
+        (self.expires_at > now)
+            .then(|| LockInfo::new(self.name.clone(), self.holder(now), self.grant.is_none()))
+    }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
+}

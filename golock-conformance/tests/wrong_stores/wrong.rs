@@ -1,0 +1,69 @@
+//! The ways in which a store can be wrong, each with the case that must reject it.
+
+macro_rules! wrong_stores {
+    ($($(#[$doc:meta])+ $wrong:ident => $case:literal,)+) => {
+        /// A way of being wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Wrong { $($(#[$doc])+ $wrong,)+ }
+
+        /// Each way, and the case that rejects it.
+        pub(crate) const WRONG_STORES: &[(Wrong, &str)] = &[$((Wrong::$wrong, $case)),+];
+    };
+}
+
+wrong_stores! {
+    /// Grants whatever it is asked for.
+    EverybodyWins => "second_locker_is_refused",
+    /// Looks whether the name is free, and grants it in a second step.
+    LooksBeforeItLeaps => "one_winner_a_round_on_released_names",
+    /// Takes a second acquire under the same label for the holder's.
+    LabelsAreIdentities => "same_label_is_no_identity",
+    /// Does not look who releases.
+    AnybodyReleases => "stale_holder_cannot_release",
+    /// Does not look who renews.
+    AnybodyRenews => "stranger_cannot_renew",
+    /// Starts the tokens again at each release.
+    ReleasesForgetTokens => "tokens_increase_over_release",
+    /// Numbers grants from one, so that a purge starts them again.
+    TokensCountFromOne => "tokens_increase_over_purge",
+    /// Numbers grants by its clock alone, which may be set back.
+    TokensAreTheClock => "token_ahead_of_the_clock_counts_on",
+    /// Begins again after the largest token.
+    TokensWrap => "token_near_the_maximum_is_an_error",
+    /// Takes a retried acquire for a new one.
+    RetriesGetNewTokens => "same_grant_acquires_again_under_the_same_token",
+    /// Refuses a holder's retried acquire, for the name is held: by itself.
+    RetriesAreRefused => "same_grant_acquires_again_under_the_same_token",
+    /// Sets the end of the lease to what the last renewal says.
+    RenewalsShorten => "shorter_renewal_shortens_nothing",
+    /// Renews what has run out.
+    RenewalsRevive => "renew_after_expiry_revives_nothing",
+    /// Grants a released grant again when its acquire comes late.
+    ForgetsReleasedGrants => "late_acquire_of_a_released_grant_is_refused",
+    /// Does not remember an undo at a name that it does not know.
+    UndosMakeNoRow => "undo_that_overtakes_its_acquire_leaves_no_orphan",
+    /// Does not remember an undo while another holds the name.
+    UndosBehindAHolderAreForgotten => "undo_behind_a_holder_forbids_the_late_acquire",
+    /// Frees a name at once whatever its lock_at_least.
+    IgnoresLockAtLeast => "lock_at_least_shows_as_released",
+    /// Keeps a name for its lock_at_least, longer than its lease.
+    LockAtLeastProlongs => "expired_grant_that_nobody_took_is_released",
+    /// Compares names as many collations do.
+    NamesIgnoreCase => "every_name_is_its_own_lock",
+    /// Compares names as a padded column does.
+    NamesAreTrimmed => "every_name_is_its_own_lock",
+    /// Keeps as much of a name as its column is wide.
+    NamesAreCut => "every_name_is_its_own_lock",
+    /// Hands the prefix to LIKE.
+    PrefixesArePatterns => "prefixes_are_compared_by_their_bytes",
+    /// Lists by a collation.
+    ListsInAlphabeticalOrder => "names_are_listed_by_their_bytes",
+    /// Frees a revoked name at once: two holders overlap.
+    RevokesFreeAtOnce => "revoked_lease_keeps_others_out_until_its_end",
+    /// Revokes without a new token.
+    RevokesDoNotFence => "revoke_fences_but_lets_the_lease_run_out",
+    /// Purges names that are still taken.
+    PurgesWhatIsKept => "purge_spares_what_still_matters",
+    /// Answers a batch in the order of its rows.
+    AnswersInTheOrderOfNames => "acquires_are_answered_in_their_order",
+}
