@@ -1,0 +1,327 @@
+//! A store whose network fails as a test says: requests and answers are delayed, lost, or wrong. What arrives is
+//! done by the `MemoryStore` behind it, also if the caller is long gone, as on a real server.
+
+use std::fmt::{self, Debug, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, MarkRequest, Operation,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, Wakeup, Wakeups,
+};
+use golock_core::{
+    FencingToken, GrantId, LockName, LockStore, MemoryStore, StoreError, StoreErrorKind, async_trait,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::fate::{Fate, Says};
+
+/// Clones are the same store.
+#[derive(Clone)]
+pub(crate) struct Scripted {
+    /// The server itself, for a test to look at.
+    pub(crate) server: MemoryStore,
+    shared: Arc<Shared>,
+}
+
+/// One call as the engine made it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) operation: Operation,
+    /// How many calls of this operation came before.
+    pub(crate) number: usize,
+    pub(crate) at: Instant,
+    pub(crate) names: Vec<LockName>,
+    pub(crate) grants: Vec<GrantId>,
+}
+
+type Script = Box<dyn FnMut(&Call) -> Fate + Send>;
+
+struct Shared {
+    capabilities: Capabilities,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    script: Script,
+    calls: Vec<Call>,
+    log: String,
+    under_way: usize,
+    most_under_way: usize,
+    ears: Vec<mpsc::UnboundedSender<Option<Wakeup>>>,
+    hears_itself: bool,
+}
+
+impl Scripted {
+    /// Every call goes well.
+    pub(crate) fn new() -> Self {
+        Self::on(MemoryStore::starting_at(Duration::from_secs(1_700_000_000)))
+    }
+
+    /// Another client of `server`, with a network of its own.
+    pub(crate) fn on(server: MemoryStore) -> Self {
+        let capabilities = server.capabilities();
+        Self::with(server, capabilities)
+    }
+
+    pub(crate) fn with(server: MemoryStore, capabilities: Capabilities) -> Self {
+        let state = State {
+            script: Box::new(|_| Fate::FINE),
+            calls: Vec::new(),
+            log: String::new(),
+            under_way: 0,
+            most_under_way: 0,
+            ears: Vec::new(),
+            hears_itself: true,
+        };
+        Self {
+            server,
+            shared: Arc::new(Shared { capabilities, began: Instant::now(), state: Mutex::new(state) }),
+        }
+    }
+
+    /// What becomes of each call from here on.
+    pub(crate) fn script(&self, script: impl FnMut(&Call) -> Fate + Send + 'static) {
+        self.state().script = Box::new(script);
+    }
+
+    /// What becomes of the calls of `operation` from here on: in turn `fates`, then all is well.
+    pub(crate) fn script_for(&self, operation: Operation, fates: impl IntoIterator<Item = Fate>) {
+        let mut fates = fates.into_iter().collect::<Vec<_>>().into_iter();
+        self.script(move |call| match call.operation == operation {
+            true => fates.next().unwrap_or(Fate::FINE),
+            false => Fate::FINE,
+        });
+    }
+
+    /// All calls of `operation` so far.
+    pub(crate) fn calls(&self, operation: Operation) -> Vec<Call> {
+        self.state().calls.iter().filter(|call| call.operation == operation).cloned().collect()
+    }
+
+    pub(crate) fn count(&self, operation: Operation) -> usize {
+        self.calls(operation).len()
+    }
+
+    /// How many calls were made in all.
+    pub(crate) fn total(&self) -> usize {
+        self.state().calls.len()
+    }
+
+    /// Each request, effect and answer so far, one a line, with its time.
+    pub(crate) fn log(&self) -> String {
+        self.state().log.clone()
+    }
+
+    pub(crate) fn most_under_way(&self) -> usize {
+        self.state().most_under_way
+    }
+
+    /// No listener hears of what the server frees, only what [`tell`](Self::tell) says.
+    pub(crate) fn plug_ears(&self) {
+        self.state().hears_itself = false;
+    }
+
+    pub(crate) fn unplug_ears(&self) {
+        self.state().hears_itself = true;
+    }
+
+    /// All listeners get an event; `None` ends them.
+    pub(crate) fn tell(&self, event: Option<Wakeup>) {
+        self.state().ears.retain(|ear| ear.send(event.clone()).is_ok());
+    }
+
+    /// How many listeners are open.
+    pub(crate) fn listeners(&self) -> usize {
+        self.state().ears.iter().filter(|ear| !ear.is_closed()).count()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, what: fmt::Arguments<'_>) {
+        let at = self.shared.began.elapsed();
+        let _ = writeln!(self.state().log, "{at:?} {what}");
+    }
+
+    fn error(&self, operation: Operation, kind: StoreErrorKind) -> StoreError {
+        StoreError::new(self.shared.capabilities.backend, operation, kind, "as the script says")
+    }
+
+    /// Makes a call as its fate has it. `effect` is what the server does.
+    async fn make<A, F, Fut>(
+        &self,
+        operation: Operation,
+        items: Vec<(LockName, GrantId)>,
+        effect: F,
+    ) -> Result<Vec<A>, StoreError>
+    where
+        A: Clone + Debug + Send + 'static,
+        F: FnOnce(MemoryStore) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Vec<A>, StoreError>> + Send,
+    {
+        let (began, number) = (Instant::now(), self.count(operation));
+        let (names, grants): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let call = Call { operation, number, at: began, names, grants };
+        let fate = (self.state().script)(&call);
+        let what = format!("{operation} #{number} {:?} {:?}", call.names, call.grants);
+        self.note(format_args!("{what} sent"));
+        self.state().calls.push(call);
+        let _under_way = UnderWay::new(self);
+
+        let (done, effect_of_it) = oneshot::channel();
+        let run = {
+            let (this, what) = (self.clone(), what.clone());
+            async move {
+                let outcome = effect(this.server.clone()).await;
+                this.note(format_args!("{what} done: {outcome:?}"));
+                let _ = done.send(outcome);
+            }
+        };
+        match fate.arrives {
+            Some(Duration::ZERO) => run.await,
+            Some(delay) => {
+                tokio::spawn(async move {
+                    sleep(delay).await;
+                    run.await;
+                });
+            }
+            None => drop(run),
+        }
+        let outcome = match fate.says {
+            Says::Error(kind) => Err(self.error(operation, kind)),
+            Says::Truth | Says::Panic | Says::TooFew | Says::TooMany => match effect_of_it.await {
+                Ok(outcome) => outcome,
+                Err(_) => std::future::pending().await,
+            },
+        };
+        match fate.answers {
+            Some(Duration::ZERO) => {}
+            Some(delay) => sleep_until(began + delay).await,
+            None => std::future::pending().await,
+        }
+        self.note(format_args!("{what} answered: {outcome:?}"));
+        let mut outcome = outcome;
+        match (fate.says, &mut outcome) {
+            (Says::Panic, _) => panic!("as the script says"),
+            (Says::TooFew, Ok(answers)) => drop(answers.pop()),
+            (Says::TooMany, Ok(answers)) => answers.extend(answers.first().cloned()),
+            _ => {}
+        }
+        outcome
+    }
+}
+
+impl Debug for Scripted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+struct UnderWay<'a>(&'a Scripted);
+
+impl<'a> UnderWay<'a> {
+    fn new(store: &'a Scripted) -> Self {
+        let mut state = store.state();
+        state.under_way += 1;
+        state.most_under_way = state.most_under_way.max(state.under_way);
+        Self(store)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.state().under_way -= 1;
+    }
+}
+
+/// An operator's call has one answer.
+fn only<T>(mut answers: Vec<T>) -> T {
+    answers.pop().expect("one answer")
+}
+
+#[async_trait]
+impl LockStore for Scripted {
+    fn capabilities(&self) -> Capabilities {
+        self.shared.capabilities.clone()
+    }
+
+    async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
+        let (items, requests) =
+            (requests.iter().map(|r| (r.name.clone(), r.grant)).collect(), requests.to_vec());
+        self.make(Operation::Acquire, items, async move |server| server.acquire(&requests).await).await
+    }
+
+    async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        let (items, requests) =
+            (requests.iter().map(|r| (r.name.clone(), r.grant)).collect(), requests.to_vec());
+        self.make(Operation::Renew, items, async move |server| server.renew(&requests).await).await
+    }
+
+    async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        let (items, requests) =
+            (requests.iter().map(|r| (r.name.clone(), r.grant)).collect(), requests.to_vec());
+        self.make(Operation::Release, items, async move |server| server.release(&requests).await).await
+    }
+
+    async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
+        let (items, requests) = (
+            requests.iter().map(|r| (r.name.clone(), GrantId::from_bytes([0; 16]))).collect(),
+            requests.to_vec(),
+        );
+        let effect = async move |server: MemoryStore| Ok(vec![server.mark_waiting(&requests).await?]);
+        self.make(Operation::MarkWaiting, items, effect).await.map(drop)
+    }
+
+    fn wakeups(&self) -> Option<Wakeups> {
+        let (ear, heard) = mpsc::unbounded_channel();
+        self.state().ears.push(ear);
+        let this = self.clone();
+        let told = stream::unfold(heard, async |mut heard| heard.recv().await.map(|event| (event, heard)));
+        let freed = self.server.wakeups()?.filter_map(move |event| {
+            let heard = this.state().hears_itself.then_some(Some(event));
+            async move { heard }
+        });
+        Some(Box::pin(
+            stream::select(told.boxed(), freed.boxed())
+                .take_while(|event| std::future::ready(event.is_some()))
+                .filter_map(std::future::ready),
+        ))
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
+        let name = name.clone();
+        let effect = async move |server: MemoryStore| Ok(vec![server.inspect(&name).await?]);
+        self.make(Operation::Inspect, Vec::new(), effect).await.map(only)
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
+        let request = request.clone();
+        self.make(Operation::List, Vec::new(), async move |server| server.list(&request).await).await
+    }
+
+    async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        let name = name.clone();
+        let effect = async move |server: MemoryStore| Ok(vec![server.revoke(&name).await?]);
+        self.make(Operation::Revoke, Vec::new(), effect).await.map(only)
+    }
+
+    async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        let name = name.clone();
+        let effect = async move |server: MemoryStore| Ok(vec![server.force_unlock(&name).await?]);
+        self.make(Operation::ForceUnlock, Vec::new(), effect).await.map(only)
+    }
+
+    async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
+        let effect = async move |server: MemoryStore| Ok(vec![server.purge(idle_for).await?]);
+        self.make(Operation::Purge, Vec::new(), effect).await.map(only)
+    }
+
+    fn schema(&self) -> String {
+        self.server.schema()
+    }
+}
