@@ -1,0 +1,108 @@
+//! Setting up a store.
+
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+
+use crate::PostgresStore;
+use crate::error::failure;
+use crate::table::Table;
+use crate::url;
+
+/// Sets up a [`PostgresStore`]: [`PostgresStore::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct PostgresStoreBuilder {
+    pub(crate) schema: Option<String>,
+    pub(crate) table: String,
+    pub(crate) create_table: bool,
+    pub(crate) request_timeout: Duration,
+    pub(crate) acquire_sessions: usize,
+}
+
+impl PostgresStoreBuilder {
+    /// The table when nothing else is said.
+    pub const DEFAULT_TABLE: &'static str = "golock";
+    /// How long a statement may run when nothing else is said: 5 s.
+    pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+    /// How many sessions acquires may use when nothing else is said.
+    pub const DEFAULT_ACQUIRE_SESSIONS: usize = 4;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            schema: None,
+            table: Self::DEFAULT_TABLE.to_owned(),
+            create_table: true,
+            request_timeout: Self::DEFAULT_REQUEST_TIMEOUT,
+            acquire_sessions: Self::DEFAULT_ACQUIRE_SESSIONS,
+        }
+    }
+
+    /// The table, exactly as it is called (it is quoted): at most 63 bytes. Default: `golock`. Stores over the same
+    /// table share their locks, those over different ones share none.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.table = table.into();
+        self
+    }
+
+    /// The schema of the table, exactly as it is called. Default: wherever the connection's `search_path` finds the
+    /// table, or else creates it.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// Whether the table (and its schema) is created at the first use if it is not there. Default: yes. If no, an
+    /// administrator runs what [`LockStore::schema`](golock_core::LockStore::schema) prints.
+    pub fn create_table(mut self, create: bool) -> Self {
+        self.create_table = create;
+        self
+    }
+
+    /// How long a statement may run, and opening a connection may take: 1 ms and more. Default: 5 s. It is the
+    /// sessions' `statement_timeout`; a row that another transaction has locked is waited for up to a quarter of it
+    /// (`lock_timeout`), and never longer than 1 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How many sessions acquires (and an operator's calls) may use. Default: 4. Renewals and releases have two of
+    /// their own each. All are opened only when they are needed.
+    pub fn acquire_sessions(mut self, sessions: usize) -> Self {
+        self.acquire_sessions = sessions;
+        self
+    }
+
+    /// A store over connections as `pool` opens them. No connection is opened yet.
+    ///
+    /// Nothing is taken from the pool: the store opens sessions of its own by the pool's manager, so hooks of the
+    /// pool (`post_create` …) don't run on them.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`] if a name is none that PostgreSQL can have.
+    pub fn build(self, pool: Pool) -> Result<PostgresStore, StoreError> {
+        let Some(table) = Table::new(self.schema.as_deref(), &self.table) else {
+            let why = "a table's or schema's name has 1 to 63 bytes without NUL";
+            return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+        };
+        Ok(PostgresStore::over(&pool, &table, &self))
+    }
+
+    /// A store over connections of its own to the server at `url`: `postgres://user:password@host:5432/database`,
+    /// with the options of [`tokio_postgres::Config`], or a `key=value` string. One session is opened, and the
+    /// table created, before this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened; the table may have been created.
+    pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let (pool, _tls) = url::pool(&url::parse(url)?)?;
+        let store = self.build(pool)?;
+        store.ready().await?;
+        Ok(store)
+    }
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod answers;
+mod builder;
+mod error;
+mod schema;
+mod session;
+mod statements;
+mod store;
+mod table;
+mod tls;
+mod url;
+
+pub use builder::PostgresStoreBuilder;
+pub use deadpool_postgres;
+pub use store::PostgresStore;
+pub use tokio_postgres;
+
+use golock_core::{Error, Locker};
+
+/// A locker on the table `golock` of the server at `url`, `postgres://user:password@host:5432/database`: see
+/// [`PostgresStoreBuilder::connect`].
+///
+/// # Errors
+/// [`Error::Store`]: the server can't be reached, does not accept the password, allows no writes, ….
+///
+/// # Cancel safety
+/// Dropping the future closes what was opened; the table may have been created.
+pub async fn connect(url: &str) -> Result<Locker, Error> {
+    Ok(Locker::new(PostgresStore::connect(url).await?))
+}

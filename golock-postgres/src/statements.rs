@@ -1,0 +1,151 @@
+//! The statements, read from `sql/` and made out for one table.
+
+use crate::table::{Table, literal};
+
+/// What is sent, made once per store.
+pub(crate) struct Statements {
+    pub(crate) acquire: Sizes,
+    /// Leaves out rows that other transactions have locked.
+    pub(crate) renew: Sizes,
+    /// One request, waiting for its row.
+    pub(crate) renew_patiently: String,
+    /// One request leaves out a row that another transaction has locked; many wait.
+    pub(crate) release: Sizes,
+    pub(crate) release_patiently: String,
+    pub(crate) mark_waiting: Sizes,
+    pub(crate) fence: String,
+    pub(crate) list: String,
+    pub(crate) purge: String,
+    /// Creates the table.
+    pub(crate) create: String,
+    /// The same for people to read and run.
+    pub(crate) schema: String,
+}
+
+/// One statement for a single request, for which everything is found by the primary key, and one for many.
+pub(crate) struct Sizes {
+    pub(crate) one: String,
+    pub(crate) many: String,
+}
+
+impl Sizes {
+    pub(crate) fn of(&self, requests: usize) -> &str {
+        if requests == 1 { &self.one } else { &self.many }
+    }
+}
+
+const SKIP_LOCKED: &str = "SKIP LOCKED";
+const WAIT: &str = "";
+
+impl Statements {
+    pub(crate) fn new(table: &Table) -> Self {
+        let name = &*table.to_string();
+        let made = |sql: &str| without_comments(&sql.replace("{table}", name));
+        let sized = |sql: &str, columns: &[(&str, &str)], [one, many]: [&str; 2]| {
+            let sql = made(sql);
+            let fill = |want: &str, skip| sql.replace("{want}", want).replace("{skip_locked}", skip);
+            Sizes { one: fill(&want_one(columns), one), many: fill(&want_many(columns), many) }
+        };
+
+        let acquire =
+            [("name", "bytea"), ("grant_id", "bytea"), ("lock_by", "bytea"), ("lease", "bigint")];
+        let renew = [("name", "bytea"), ("grant_id", "bytea"), ("token", "bigint"), ("lease", "bigint")];
+        let release = [("name", "bytea"), ("grant_id", "bytea"), ("at_least", "bigint")];
+        let mark = [("name", "bytea"), ("standing", "bigint")];
+        let (schema, create) = creation(table);
+        Self {
+            acquire: sized(include_str!("sql/acquire.sql"), &acquire, [WAIT, SKIP_LOCKED]),
+            renew: sized(include_str!("sql/renew.sql"), &renew, [SKIP_LOCKED, SKIP_LOCKED]),
+            renew_patiently: sized(include_str!("sql/renew.sql"), &renew, [WAIT, WAIT]).one,
+            release: sized(include_str!("sql/release.sql"), &release, [SKIP_LOCKED, WAIT]),
+            release_patiently: sized(include_str!("sql/release.sql"), &release, [WAIT, WAIT]).one,
+            mark_waiting: sized(include_str!("sql/mark_waiting.sql"), &mark, [WAIT, WAIT]),
+            fence: made(include_str!("sql/fence.sql")),
+            list: made(include_str!("sql/list.sql")),
+            purge: made(include_str!("sql/purge.sql")),
+            create,
+            schema,
+        }
+    }
+}
+
+/// The text that creates the table, for people and for the server.
+fn creation(table: &Table) -> (String, String) {
+    let name = table.to_string();
+    let in_text = literal(&name);
+    let in_text = &in_text[1..in_text.len() - 1];
+    let create = include_str!("sql/schema.sql").replace("{table_in_text}", in_text).replace("{table}", &name);
+    let (create, usage) = match table.schema() {
+        Some(schema) => (
+            format!("CREATE SCHEMA IF NOT EXISTS {schema};\n\n{create}"),
+            format!("-- GRANT USAGE ON SCHEMA {schema} TO the_service;\n"),
+        ),
+        None => (create, String::new()),
+    };
+    let schema = format!(
+        "{create}\n-- The service's own role needs no more than this:\n{usage}\
+         -- GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO the_service;\n"
+    );
+    (schema, without_comments(&create))
+}
+
+/// One request: its columns as they are, so that the planner sees a single row.
+fn want_one(columns: &[(&str, &str)]) -> String {
+    let columns: Vec<String> = (1..)
+        .zip(columns)
+        .map(|(at, (name, kind))| format!("(${at}::{kind}[])[1] AS {name}"))
+        .collect();
+    format!("NOT MATERIALIZED (SELECT {}, 1::bigint AS nr)", columns.join(", "))
+}
+
+/// Many requests: an array a column.
+fn want_many(columns: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let arrays: Vec<String> =
+        (1..).zip(columns).map(|(at, (_, kind))| format!("${at}::{kind}[]")).collect();
+    format!(
+        "MATERIALIZED (SELECT * FROM unnest({}) WITH ORDINALITY AS w ({}, nr))",
+        arrays.join(", "),
+        names.join(", ")
+    )
+}
+
+/// The comments are for those who read the files.
+pub(crate) fn without_comments(sql: &str) -> String {
+    let lines = sql.lines().filter(|line| !line.trim_start().starts_with("--") && !line.trim().is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Statements, Table};
+
+    #[test]
+    fn nothing_is_left_to_fill_in() {
+        let Statements {
+            acquire,
+            renew,
+            renew_patiently,
+            release,
+            release_patiently,
+            mark_waiting,
+            fence,
+            list,
+            purge,
+            create,
+            schema,
+        } = Statements::new(&Table::new(Some("a"), "it's").unwrap());
+        let sized = [acquire, renew, release, mark_waiting].into_iter().flat_map(|sizes| [sizes.one, sizes.many]);
+        for sql in sized.chain([renew_patiently, release_patiently, fence, list, purge, create, schema]) {
+            assert!(!sql.contains(['{', '}']), "{sql}");
+            assert!(sql.contains("\"a\".\"it's\""), "{sql}");
+        }
+    }
+
+    #[test]
+    fn the_schema_of_the_table_is_created_too() {
+        let schema = Statements::new(&Table::new(Some("ops"), "golock").unwrap()).schema;
+        assert!(schema.starts_with("CREATE SCHEMA IF NOT EXISTS \"ops\";"), "{schema}");
+        assert!(schema.contains("-- GRANT USAGE ON SCHEMA \"ops\" TO the_service;"), "{schema}");
+    }
+}

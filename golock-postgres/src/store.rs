@@ -1,0 +1,332 @@
+//! The store: each operation is one statement, in one round trip on a warm session.
+
+use std::fmt;
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+};
+use golock_core::{FencingToken, LockName, async_trait};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::answers::{acquired, column, in_order, listed, released, renewed};
+use crate::builder::PostgresStoreBuilder;
+use crate::error::{BACKEND, failure};
+use crate::schema;
+use crate::session::Lane;
+use crate::statements::Statements;
+use crate::table::Table;
+
+/// The most requests in one statement.
+const MAX_BATCH: usize = 500;
+
+/// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
+const KEEPING_SESSIONS: usize = 2;
+
+/// How often a row that changes under a patient statement is asked again.
+const PATIENT_TRIES: usize = 3;
+
+/// How many names a purge deletes at once.
+const PURGE_PAGE: i64 = 10_000;
+
+/// Locks in a table of PostgreSQL.
+///
+/// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is
+/// promised, and what it costs.
+pub struct PostgresStore {
+    table: Table,
+    statements: Statements,
+    create_table: bool,
+    created: OnceCell<()>,
+    request_timeout: Duration,
+    acquiring: Lane,
+    renewing: Lane,
+    releasing: Lane,
+    /// Whose turn it is to wait for a row that another transaction has locked: one at a time, so that at most one
+    /// session of `releasing` is taken up by that.
+    patience: Mutex<()>,
+}
+
+impl PostgresStore {
+    /// A store over the table `golock`, with sessions opened as `pool` opens its connections. No connection is
+    /// opened yet, and none is taken from the pool: see [`PostgresStoreBuilder::build`].
+    pub fn new(pool: Pool) -> Self {
+        let options = Self::builder();
+        match Table::new(None, &options.table) {
+            Some(table) => Self::over(&pool, &table, &options),
+            None => unreachable!("the default table has a name that PostgreSQL can have"),
+        }
+    }
+
+    /// A store over the table `golock` of the server at `url`: see [`PostgresStoreBuilder::connect`].
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened; the table may have been created.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder().connect(url).await
+    }
+
+    /// Sets up a store: table, schema, timeout.
+    pub fn builder() -> PostgresStoreBuilder {
+        PostgresStoreBuilder::new()
+    }
+
+    /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The
+    /// first call of a lock does the same.
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what it opened; the table may have been created.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        if self.create_table { self.table_is_there().await } else { self.acquiring.session().await.map(drop) }
+    }
+
+    pub(crate) fn over(pool: &Pool, table: &Table, options: &PostgresStoreBuilder) -> Self {
+        let lane = |sessions| Lane::new(pool, sessions, options.request_timeout);
+        Self {
+            table: table.clone(),
+            statements: Statements::new(table),
+            create_table: options.create_table,
+            created: OnceCell::new(),
+            request_timeout: options.request_timeout,
+            acquiring: lane(options.acquire_sessions),
+            renewing: lane(KEEPING_SESSIONS),
+            releasing: lane(KEEPING_SESSIONS),
+            patience: Mutex::new(()),
+        }
+    }
+
+    async fn table_is_there(&self) -> Result<(), StoreError> {
+        if !self.create_table {
+            return Ok(());
+        }
+        let create = async || {
+            let mut session = self.acquiring.session().await?;
+            schema::ensure(&mut session, &self.table.to_string(), &self.statements.create).await
+        };
+        self.created.get_or_try_init(create).await.copied()
+    }
+
+    /// `None` for each lease whose row is locked by another transaction.
+    async fn renewals(
+        &self,
+        lane: &Lane,
+        sql: &str,
+        requests: &[RenewRequest],
+    ) -> Result<Vec<Option<RenewAnswer>>, StoreError> {
+        let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
+        let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
+        let tokens: Vec<i64> = requests.iter().map(|request| request.token.get()).collect();
+        let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
+        let rows = lane.query(Operation::Renew, sql, &[&names, &grants, &tokens, &leases]).await?;
+        in_order(Operation::Renew, requests.len(), &rows, renewed)
+    }
+
+    /// `None` for each name whose row is locked by another transaction.
+    async fn releases(
+        &self,
+        sql: &str,
+        requests: &[ReleaseRequest],
+    ) -> Result<Vec<Option<ReleaseAnswer>>, StoreError> {
+        let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
+        let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
+        let at_least: Vec<i64> = requests.iter().map(|request| micros(request.lock_at_least)).collect();
+        let rows = self.releasing.query(Operation::Release, sql, &[&names, &grants, &at_least]).await?;
+        in_order(Operation::Release, requests.len(), &rows, released)
+    }
+
+    async fn fence(
+        &self,
+        operation: Operation,
+        name: &LockName,
+        at_once: bool,
+    ) -> Result<Option<FencingToken>, StoreError> {
+        self.table_is_there().await?;
+        let (sql, name) = (&self.statements.fence, name.as_bytes());
+        let rows = self.acquiring.query(operation, sql, &[&name, &at_once]).await?;
+        rows.first().map(|row| column(operation, row, "token").map(FencingToken::new)).transpose()
+    }
+
+    /// Locks that are held, from `from` on, before `to`, after `after`.
+    async fn held(
+        &self,
+        operation: Operation,
+        from: &[u8],
+        to: Option<&[u8]>,
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<LockInfo>, StoreError> {
+        self.table_is_there().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows =
+            self.acquiring.query(operation, &self.statements.list, &[&from, &to, &after, &limit]).await?;
+        rows.iter().map(|row| listed(operation, row)).collect()
+    }
+}
+
+#[async_trait]
+impl LockStore for PostgresStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX)
+    }
+
+    async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.table_is_there().await?;
+        let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
+        let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
+        let labels: Vec<&[u8]> = requests.iter().map(|request| request.lock_by.as_str().as_bytes()).collect();
+        let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
+        let sql = self.statements.acquire.of(requests.len());
+        let rows = self.acquiring.query(Operation::Acquire, sql, &[&names, &grants, &labels, &leases]).await?;
+        in_order(Operation::Acquire, requests.len(), &rows, acquired)
+    }
+
+    async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.table_is_there().await?;
+        let sql = self.statements.renew.of(requests.len());
+        let mut answers = self.renewals(&self.renewing, sql, requests).await?;
+        if let [None] = answers[..] {
+            let _turn = self.patience.lock().await;
+            let mut tries = 0..PATIENT_TRIES;
+            while matches!(answers[..], [None]) && tries.next().is_some() {
+                answers = self.renewals(&self.releasing, &self.statements.renew_patiently, requests).await?;
+            }
+        }
+        unless_locked(Operation::Renew, answers)
+    }
+
+    async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.table_is_there().await?;
+        let mut answers = self.releases(self.statements.release.of(requests.len()), requests).await?;
+        if let [None] = answers[..] {
+            let _turn = self.patience.lock().await;
+            let mut tries = 0..PATIENT_TRIES;
+            while matches!(answers[..], [None]) && tries.next().is_some() {
+                answers = self.releases(&self.statements.release_patiently, requests).await?;
+            }
+        }
+        unless_locked(Operation::Release, answers)
+    }
+
+    async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        self.table_is_there().await?;
+        let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
+        let standing: Vec<i64> = requests.iter().map(|request| micros(request.standing)).collect();
+        let sql = self.statements.mark_waiting.of(requests.len());
+        self.acquiring.query(Operation::MarkWaiting, sql, &[&names, &standing]).await.map(drop)
+    }
+
+    fn wakeups(&self) -> Option<Wakeups> {
+        None
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
+        // No name lies between a name and the same name with a NUL at its end.
+        let next = [name.as_bytes(), &[0]].concat();
+        let found = self.held(Operation::Inspect, name.as_bytes(), Some(&next), &[], 1).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
+        let (prefix, after) = (request.prefix.as_bytes(), request.after.as_ref().map_or(&[][..], LockName::as_bytes));
+        self.held(Operation::List, prefix, after_prefix(prefix).as_deref(), after, request.limit).await
+    }
+
+    async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::Revoke, name, false).await
+    }
+
+    async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::ForceUnlock, name, true).await
+    }
+
+    async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
+        self.table_is_there().await?;
+        let mut session = self.acquiring.session().await?;
+        let (mut last, mut purged) = (Vec::<u8>::new(), 0);
+        // Page by page: each is a short transaction, and what was deleted before a timeout stays deleted.
+        loop {
+            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+                [&micros(idle_for), &last, &PURGE_PAGE];
+            let rows = session.query(Operation::Purge, &self.statements.purge, &parameters).await?;
+            let Some(row) = rows.first() else { return Ok(purged) };
+            purged += u64::try_from(column::<i64>(Operation::Purge, row, "deleted")?).unwrap_or(0);
+            last = column(Operation::Purge, row, "last")?;
+        }
+    }
+
+    fn schema(&self) -> String {
+        self.statements.schema.clone()
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+/// The answers, if no row was locked by another transaction.
+///
+/// Of many, those whose rows were not locked have been served, so the effect of the whole is not known. The engine
+/// then halves the batch, until the request with the locked row is alone: about 2 log₂ n statements, of which none
+/// waits.
+fn unless_locked<T>(operation: Operation, answers: Vec<Option<T>>) -> Result<Vec<T>, StoreError> {
+    let (asked, locked) = (answers.len(), answers.iter().filter(|answer| answer.is_none()).count());
+    let kind = if asked == 1 { StoreErrorKind::Conflict } else { StoreErrorKind::Timeout };
+    answers.into_iter().collect::<Option<Vec<T>>>().ok_or_else(|| {
+        failure(operation, kind, format!("{locked} of {asked} rows are locked by other transactions"))
+    })
+}
+
+/// Whole microseconds, no less than asked for; a thousand years at most, which a timestamp has room for.
+fn micros(time: Duration) -> i64 {
+    const MOST: i64 = 1_000 * 365 * 24 * 60 * 60 * 1_000_000;
+    i64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(MOST).min(MOST)
+}
+
+/// The first bytes that come after every name with this prefix; `None`: the prefix is empty.
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let (last, head) = prefix.split_last()?;
+    // No byte of UTF-8 is 255.
+    Some([head, &[last.saturating_add(1)]].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{after_prefix, micros};
+
+    #[test]
+    fn times_are_rounded_up_and_kept_in_range() {
+        assert_eq!(micros(Duration::from_nanos(1)), 1);
+        assert_eq!(micros(Duration::from_millis(10)), 10_000);
+        assert_eq!(micros(Duration::MAX), 31_536_000_000_000_000);
+    }
+
+    #[test]
+    fn a_prefix_ends_before_the_next_byte() {
+        assert_eq!(after_prefix(b""), None);
+        assert_eq!(after_prefix(b"a%"), Some(b"a&".to_vec()));
+    }
+}

@@ -1,0 +1,120 @@
+//! From a URL to a pool that opens its connections.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use deadpool_postgres::{ConfigConnectImpl, Connect, Manager, ManagerConfig, Pool};
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+use tokio::task::JoinHandle;
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::{Client, Config, Error as DriverError};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::{failure, is_not_writable};
+use crate::tls;
+
+/// How soon a connection over which nothing comes is looked after, if the URL says nothing: else two hours.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const LIBPQ_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// The configuration that a URL (or a `key=value` string) stands for.
+pub(crate) fn parse(url: &str) -> Result<Config, StoreError> {
+    let mut config: Config = url.parse().map_err(|error| {
+        failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(&error))
+    })?;
+    if config.get_application_name().is_none() {
+        config.application_name("golock");
+    }
+    if config.get_keepalives_idle() == LIBPQ_KEEPALIVE {
+        config.keepalives_idle(KEEPALIVE);
+    }
+    if config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+    Ok(config)
+}
+
+/// A pool over `config` that holds no connection itself.
+pub(crate) fn pool(config: &Config) -> Result<(Pool, MakeRustlsConnect), StoreError> {
+    let tls = tls::connector(config)?;
+    let connect = WritableFirst(ConfigConnectImpl { tls: tls.clone() });
+    let manager = Manager::from_connect(config.clone(), connect, ManagerConfig::default());
+    let pool = Pool::builder(manager).max_size(1).build().map_err(|error| {
+        failure(Operation::Connect, StoreErrorKind::Other, error.to_string())
+    })?;
+    Ok((pool, tls))
+}
+
+/// The parser's own words may repeat a piece of the URL, and with it of the password; only these don't.
+fn what_is_wrong(error: &DriverError) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    if cause.starts_with("invalid value for option") {
+        format!("the URL has an {cause}")
+    } else {
+        "the URL is not one of PostgreSQL: postgres://user:password@host:5432/database?option=value".to_owned()
+    }
+}
+
+/// Goes on to the next host or address where one does not allow writes. If none does, the first will do: it may be
+/// that only this role is read-only by default, which is repaired, or else found out, when the session is prepared.
+struct WritableFirst(ConfigConnectImpl<MakeRustlsConnect>);
+
+type Connected = Result<(Client, JoinHandle<()>), DriverError>;
+
+impl Connect for WritableFirst {
+    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
+        let config = config.clone();
+        Box::pin(async move {
+            match self.0.connect(&config).await {
+                Err(error)
+                    if config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite
+                        && is_not_writable(&error) =>
+                {
+                    let mut any = config;
+                    any.target_session_attrs(TargetSessionAttrs::Any);
+                    self.0.connect(&any).await
+                }
+                outcome => outcome,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use golock_core::StoreErrorKind;
+    use tokio_postgres::config::TargetSessionAttrs;
+
+    use super::parse;
+
+    #[test]
+    fn nothing_of_a_wrong_url_is_repeated() {
+        for url in [
+            "postgres://user:se?cret@host/database",
+            "postgres://user:se/cret@host/database",
+            "postgres://user:secret@host/database?cret=1",
+            "user=user password='secret",
+            "mysql://user:secret@host",
+        ] {
+            let error = parse(url).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Configuration);
+            let said = format!("{error} {error:?} {}", error.source().unwrap());
+            assert!(!said.contains("cret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_option_is_named() {
+        let error = parse("postgres://user:secret@host?sslmode=perhaps").unwrap_err();
+        assert!(error.source().unwrap().to_string().contains("sslmode"));
+    }
+
+    #[test]
+    fn a_server_that_allows_writes_is_asked_for() {
+        let config = parse("postgres://user@host").unwrap();
+        assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        assert_eq!(config.get_application_name(), Some("golock"));
+    }
+}
