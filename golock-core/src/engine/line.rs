@@ -21,6 +21,11 @@ const RACES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long the mark of somebody who waits stands: the longest is also what one costs that nobody waits under
+/// any more, and shorter than many a lease.
+const SHORTEST_MARK: Duration = Duration::from_secs(10);
+const LONGEST_MARK: Duration = Duration::from_secs(600);
+
 #[derive(Default)]
 pub(super) struct Line {
     waiters: VecDeque<Waiter>,
@@ -296,19 +301,22 @@ impl Keeper {
         // A millisecond more, so that the lease is surely over by then.
         let lease_over = remaining.saturating_add(Duration::from_millis(1));
         if line.freed {
-            self.ask(name);
-        } else if !listening {
+            return self.ask(name);
+        }
+        if !listening {
             self.listen_soon();
             let pause = self.pause(name);
             self.sleep(name, pause.min(lease_over));
-        } else if line.marked_until.is_none_or(|until| until < now.after(remaining)) {
+            return;
+        }
+        let stands = line.marked_until.map_or(Duration::ZERO, |until| until.since(now));
+        if stands < remaining.min(LONGEST_MARK / 2) {
             line.head = Head::Marking;
             // It stands for several leases, so that waiting costs about one statement a lease.
-            let standing =
-                remaining.saturating_mul(10).clamp(Duration::from_secs(10), Duration::from_secs(600));
+            let standing = remaining.saturating_mul(10).clamp(SHORTEST_MARK, LONGEST_MARK);
             self.send(self.calls.mark_waiting(MarkRequest::new(name.clone(), standing)));
         } else {
-            self.sleep(name, lease_over);
+            self.sleep(name, lease_over.min(stands));
         }
     }
 

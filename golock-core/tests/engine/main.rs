@@ -5,3 +5,4 @@ mod common;
 mod ownership;
 mod simulation;
 mod validity;
+mod waiting;
