@@ -1,15 +1,17 @@
 //! What a case is given: clients of the server, names of its own, the fixture's abilities.
 
+use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use golock_core::{GrantId, LockName, LockStore, Locker};
+use golock_core::{GrantId, LockName, LockStore, Locker, StoreError, StoreErrorKind};
 
 use crate::client::Client;
 use crate::fixture::{
     Abilities, Connections, Damage, Fixture, Restart, RowLock, Sessions, SmallPool, Through,
 };
+use crate::patience::Patience;
 
 /// One case over one fixture.
 pub(crate) struct Context<'a> {
@@ -54,9 +56,14 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) async fn store_in(&self, space: &str) -> Arc<dyn LockStore> {
-        match self.fixture.store(space).await {
-            Ok(store) => store,
-            Err(error) => panic!("the fixture opened no store: {}", chain(&*error)),
+        let mut patience = Patience::for_("a store");
+        loop {
+            match self.fixture.store(space).await {
+                Ok(store) => return store,
+                // Many clients at once on a busy machine: not what any case is about.
+                Err(error) if is_slow(&*error) => patience.pause().await,
+                Err(error) => panic!("the fixture opened no store: {}", chain(&*error)),
+            }
         }
     }
 
@@ -147,8 +154,25 @@ fn random() -> u64 {
     hasher.finish()
 }
 
+fn is_slow(error: &(dyn Error + 'static)) -> bool {
+    let kind = store_error(error).map(StoreError::kind);
+    matches!(kind, Some(StoreErrorKind::Timeout | StoreErrorKind::Unavailable))
+}
+
+/// The error of a store in a chain of errors.
+pub(crate) fn store_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<StoreError>() {
+            return Some(error);
+        }
+        next = error.source();
+    }
+    None
+}
+
 /// An error and all of its sources, in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

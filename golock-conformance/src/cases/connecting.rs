@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::locking::done;
 use crate::client::{Client, LABEL, LONG, label};
-use crate::context::{Context, chain, declared, new_grant};
+use crate::context::{Context, chain, declared, new_grant, store_error};
 use crate::fixture::{Fault, Misconfigured};
 use crate::patience::{Patience, within_reason};
 
@@ -178,15 +178,4 @@ async fn works_for_others_too(cx: &Context<'_>, client: &Client, witness: &Clien
     assert!(other.token > grant.token, "{setting}: {} does not follow {}", other.token, grant.token);
     let refusal = client.refused(&name).await;
     assert!(refusal.remaining <= LONG && refusal.remaining > LONG / 2, "{setting}: {refusal}");
-}
-
-fn store_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<StoreError>() {
-            return Some(error);
-        }
-        next = error.source();
-    }
-    None
 }

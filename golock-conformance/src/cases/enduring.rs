@@ -65,8 +65,8 @@ pub(crate) async fn holder_survives_while_the_application_has_the_pool(cx: &Cont
     let pool = done(cx.small_pool().pool_of_one(SHARED_SPACE).await);
     let (locker, other) = (Locker::new(pool.store), cx.client().await);
     let name = cx.name("kept");
-    let lease = Duration::from_secs(2);
-    let lock = held(locker.try_lock(options(&name, lease).auto_renew(true)).await);
+    let lease = Duration::from_secs(6);
+    let lock = held(locker.lock(options(&name, lease).auto_renew(true)).await);
 
     let taken = done(pool.application.take_connection().await);
     let begun = Instant::now();
