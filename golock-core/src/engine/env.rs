@@ -92,8 +92,9 @@ impl Clock {
                 return;
             }
             // Never zero, which a rate other than 1 may round to: a paused clock would stand still for ever.
-            let nap = left.div_f64(self.0.rate).clamp(Duration::from_micros(1), LONGEST_NAP);
-            tokio::time::sleep(nap).await;
+            // And shortened before it is divided: `Duration::MAX` can't be.
+            let nap = left.min(LONGEST_NAP).div_f64(self.0.rate);
+            tokio::time::sleep(nap.max(Duration::from_micros(1))).await;
         }
     }
 
