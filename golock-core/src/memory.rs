@@ -103,7 +103,7 @@ impl MemoryStore {
     }
 
     fn now(&self) -> Duration {
-        self.shared.epoch + self.shared.started.elapsed()
+        self.shared.epoch.saturating_add(self.shared.started.elapsed())
     }
 
     fn next_token(
@@ -131,7 +131,7 @@ impl MemoryStore {
             if row.grant != Some(wanted.grant) {
                 return Ok(AcquireAnswer::Held(row.holder(now)));
             }
-            row.expires_at = row.expires_at.max(now + wanted.lease);
+            row.expires_at = row.expires_at.max(now.saturating_add(wanted.lease));
         } else {
             let token = Self::next_token(Some(row.token), now, Operation::Acquire)?;
             let kept = (row.released, row.waiters_until);
@@ -156,7 +156,7 @@ impl MemoryStore {
         if row.expires_at <= now {
             return RenewAnswer::Lost(LostReason::Expired);
         }
-        row.expires_at = row.expires_at.max(now + wanted.lease);
+        row.expires_at = row.expires_at.max(now.saturating_add(wanted.lease));
         RenewAnswer::renewed(row.expires_at - now)
     }
 
@@ -176,7 +176,7 @@ impl MemoryStore {
             return Ok(ReleaseAnswer::NotYours(LostReason::Taken));
         }
         row.grant = None;
-        row.expires_at = row.expires_at.min(now.max(row.locked_at + wanted.lock_at_least));
+        row.expires_at = row.expires_at.min(now.max(row.locked_at.saturating_add(wanted.lock_at_least)));
         if row.expires_at <= now && row.waiters_until > now {
             self.notify(&wanted.name);
         }
@@ -233,7 +233,7 @@ impl LockStore for MemoryStore {
         let mut rows = self.rows();
         for mark in requests {
             if let Some(row) = rows.get_mut(&mark.name) {
-                row.waiters_until = row.waiters_until.max(now + mark.standing);
+                row.waiters_until = row.waiters_until.max(now.saturating_add(mark.standing));
             }
         }
         Ok(())
@@ -301,7 +301,7 @@ impl Row {
             lock_by: wanted.lock_by.clone(),
             token,
             locked_at: now,
-            expires_at: now + wanted.lease,
+            expires_at: now.saturating_add(wanted.lease),
             waiters_until: Duration::ZERO,
         }
     }
