@@ -84,9 +84,12 @@ impl Keeper {
     /// queue behind new work.
     pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut handles_gone = false;
-        while !self.is_done() {
+        loop {
             while let Some(timer) = self.timers.pop(self.now()) {
                 self.fire(timer);
+            }
+            if self.is_done() {
+                break;
             }
             let clock = self.calls.clock.clone();
             let next = self.timers.next();

@@ -4,6 +4,7 @@
 mod common;
 mod durations;
 mod ownership;
+mod shutdown;
 mod simulation;
 mod validity;
 mod waiting;
