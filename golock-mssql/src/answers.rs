@@ -1,0 +1,107 @@
+//! From rows to answers, and from names to keys.
+
+use std::time::Duration;
+
+use golock_core::store::{
+    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind,
+};
+use golock_core::{FencingToken, Holder, Label, LockName, LostReason};
+use tiberius::{FromSql, Row};
+
+use crate::error::{call_failed, failure};
+
+/// Stands behind the bytes of every name in the table. SQL Server fills the shorter of two binary values up with zeros
+/// before it compares them; a name never ends in a zero with this behind it, and is still ordered by its bytes.
+const SENTINEL: u8 = 1;
+
+/// A name as the table has it.
+pub(crate) fn key(name: &LockName) -> Vec<u8> {
+    [name.as_bytes(), &[SENTINEL]].concat()
+}
+
+/// `None`: the name has no row.
+pub(crate) fn acquired(row: Option<&Row>) -> Result<AcquireAnswer, StoreError> {
+    let doing = Operation::Acquire;
+    let Some(row) = row else { return Ok(AcquireAnswer::Raced) };
+    let (outcome, remaining): (&str, i64) = (column(doing, row, "outcome")?, column(doing, row, "remaining")?);
+    Ok(match outcome {
+        "granted" => AcquireAnswer::granted(token(doing, row)?, micros(remaining)),
+        "held" if remaining > 0 => AcquireAnswer::Held(holder(doing, row)?),
+        _ => AcquireAnswer::Raced,
+    })
+}
+
+/// The answers in the order of the requests: each row says by `nr` which one it answers.
+pub(crate) fn renewed(requests: usize, rows: &[Row]) -> Result<Vec<RenewAnswer>, StoreError> {
+    let doing = Operation::Renew;
+    let mut answers: Vec<Option<RenewAnswer>> = vec![None; requests];
+    for row in rows {
+        let nr: i32 = column(doing, row, "nr")?;
+        let answer = match column(doing, row, "outcome")? {
+            "renewed" => RenewAnswer::renewed(micros(column(doing, row, "remaining")?)),
+            "gone" => RenewAnswer::Lost(LostReason::RowGone),
+            "revoked" => RenewAnswer::Lost(LostReason::Revoked),
+            "expired" => RenewAnswer::Lost(LostReason::Expired),
+            _ => RenewAnswer::Lost(LostReason::Taken),
+        };
+        if let Some(place) = usize::try_from(nr).ok().and_then(|at| answers.get_mut(at)) {
+            *place = Some(answer);
+        }
+    }
+    answers.into_iter().collect::<Option<_>>().ok_or_else(|| {
+        failure(doing, StoreErrorKind::Other, format!("{} answers to {requests} requests", rows.len()))
+    })
+}
+
+pub(crate) fn released(row: Option<&Row>) -> Result<ReleaseAnswer, StoreError> {
+    let doing = Operation::Release;
+    let Some(row) = row else { return Err(failure(doing, StoreErrorKind::Other, "no answer")) };
+    Ok(match column(doing, row, "outcome")? {
+        "released" => ReleaseAnswer::Released,
+        "already" => ReleaseAnswer::AlreadyReleased,
+        "gone" => ReleaseAnswer::NotYours(LostReason::RowGone),
+        _ => ReleaseAnswer::NotYours(LostReason::Taken),
+    })
+}
+
+pub(crate) fn listed(doing: Operation, row: &Row) -> Result<LockInfo, StoreError> {
+    let key: &[u8] = column(doing, row, "name")?;
+    let name = key.strip_suffix(&[SENTINEL]).and_then(|name| std::str::from_utf8(name).ok());
+    let name = name.and_then(|name| LockName::new(name).ok());
+    let name = name.ok_or_else(|| failure(doing, StoreErrorKind::Other, "a name that golock did not write"))?;
+    Ok(LockInfo::new(name, holder(doing, row)?, column(doing, row, "released")?))
+}
+
+pub(crate) fn token(doing: Operation, row: &Row) -> Result<FencingToken, StoreError> {
+    column(doing, row, "token").map(FencingToken::new)
+}
+
+/// A column that is never NULL.
+pub(crate) fn column<'a, T: FromSql<'a>>(
+    doing: Operation,
+    row: &'a Row,
+    name: &str,
+) -> Result<T, StoreError> {
+    row.try_get(name)
+        .map_err(|error| call_failed(doing, error))?
+        .ok_or_else(|| failure(doing, StoreErrorKind::Other, format!("{name} is NULL")))
+}
+
+fn holder(doing: Operation, row: &Row) -> Result<Holder, StoreError> {
+    Ok(Holder::new(
+        label(column(doing, row, "lock_by")?).map_err(|error| failure(doing, StoreErrorKind::Other, error))?,
+        micros(column(doing, row, "held_for")?),
+        micros(column(doing, row, "remaining")?),
+        token(doing, row)?,
+    ))
+}
+
+/// A label that somebody else wrote into the table must not hide the lock.
+fn label(text: &str) -> Result<Label, golock_core::InvalidInput> {
+    Label::new(text).or_else(|_| Label::new("(unreadable)"))
+}
+
+/// Nothing less than nothing: the server's clock goes on while it answers, and may be set back.
+fn micros(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}

@@ -1,0 +1,104 @@
+//! The statements, read from `sql/` and made out for one table.
+
+use crate::table::{Table, literal, quoted};
+
+/// What is sent, made once per store.
+pub(crate) struct Statements {
+    pub(crate) acquire: String,
+    renew: String,
+    pub(crate) release: String,
+    pub(crate) fence: String,
+    pub(crate) list: String,
+    pub(crate) purge: String,
+    pub(crate) exists: String,
+    /// Creates the table.
+    pub(crate) create: String,
+    /// The same for people to read and run.
+    pub(crate) schema: String,
+}
+
+/// How many parameters a request to renew has.
+const RENEWAL: usize = 5;
+
+impl Statements {
+    pub(crate) fn new(table: &Table) -> Self {
+        let name = table.to_string();
+        let made = |sql: &str| without_comments(sql).replace("{table}", &name);
+        let schema = creation(table);
+        Self {
+            acquire: made(include_str!("sql/acquire.sql")),
+            renew: made(include_str!("sql/renew.sql")),
+            release: made(include_str!("sql/release.sql")),
+            fence: made(include_str!("sql/fence.sql")),
+            list: made(include_str!("sql/list.sql")),
+            purge: made(include_str!("sql/purge.sql")),
+            exists: made(include_str!("sql/exists.sql")),
+            create: without_comments(&schema),
+            schema: format!(
+                "{schema}\n-- The service's own user needs no more than this:\n\
+                 -- GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO [the_service];\n"
+            ),
+        }
+    }
+
+    /// The statement that renews so many leases: per lease the name, grant, token, seconds and µs.
+    pub(crate) fn renew(&self, requests: usize) -> String {
+        let row = |nr: usize| {
+            let parameters: Vec<String> =
+                (1..=RENEWAL).map(|at| format!("@P{}", nr * RENEWAL + at)).collect();
+            format!("({nr}, {})", parameters.join(", "))
+        };
+        let rows: Vec<String> = (0..requests).map(row).collect();
+        self.renew.replace("{want}", &rows.join(", "))
+    }
+}
+
+/// What a new session is told.
+pub(crate) fn session(lock_timeout_ms: i32) -> String {
+    without_comments(include_str!("sql/session.sql")).replace("{lock_timeout}", &lock_timeout_ms.to_string())
+}
+
+/// The text that creates the table. `CREATE SCHEMA` has to be a batch of its own, so it is a text within the text.
+fn creation(table: &Table) -> String {
+    include_str!("sql/schema.sql")
+        .replace("{table}", &table.to_string())
+        .replace("{create_schema_in_text}", &literal(&format!("CREATE SCHEMA {}", quoted(table.schema()))))
+        .replace("{schema_in_text}", &literal(table.schema()))
+}
+
+/// The comments are for those who read the files, but for the `/* golock … */` by which an administrator finds our
+/// statements among others.
+fn without_comments(sql: &str) -> String {
+    let lines = sql.lines().filter(|line| !line.trim_start().starts_with("--") && !line.trim().is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Statements, session};
+    use crate::table::Table;
+
+    #[test]
+    fn nothing_is_left_to_fill_in() {
+        let statements = Statements::new(&Table::new("a", "it's").unwrap());
+        let renew = statements.renew(2);
+        let Statements { acquire, release, fence, list, purge, create, schema, .. } = statements;
+        for sql in [acquire, renew, release, fence, list, purge, create, schema] {
+            assert!(!sql.contains(['{', '}']), "{sql}");
+            assert!(sql.contains("[a].[it's]"), "{sql}");
+        }
+        assert!(!session(5).contains(['{', '}']));
+    }
+
+    #[test]
+    fn each_renewal_has_parameters_of_its_own() {
+        let sql = Statements::new(&Table::new("dbo", "golock").unwrap()).renew(2);
+        assert!(sql.contains("VALUES (0, @P1, @P2, @P3, @P4, @P5), (1, @P6, @P7, @P8, @P9, @P10);"), "{sql}");
+    }
+
+    #[test]
+    fn the_schema_of_the_table_is_created_too() {
+        let schema = Statements::new(&Table::new("it's", "golock").unwrap()).schema;
+        assert!(schema.contains("IF SCHEMA_ID(N'it''s') IS NULL\n    EXEC (N'CREATE SCHEMA [it''s]');"), "{schema}");
+    }
+}

@@ -1,0 +1,315 @@
+//! The store: each operation is one statement (a batch of T-SQL), in one round trip on an open session.
+
+use std::fmt;
+use std::time::Duration;
+
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups,
+};
+use golock_core::{FencingToken, LockName, async_trait};
+use tiberius::{Config, ToSql};
+use tokio::sync::OnceCell;
+
+use crate::answers::{acquired, column, key, listed, released, renewed, token};
+use crate::builder::MssqlStoreBuilder;
+use crate::error::BACKEND;
+use crate::schema;
+use crate::session::Lane;
+use crate::statements::Statements;
+use crate::table::Table;
+
+/// The most requests in one call. Each has five parameters in a renewal, of which SQL Server takes 2,100; and each number
+/// of requests is a text of its own, of which it keeps the plan.
+const MAX_BATCH: usize = 64;
+
+/// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
+const KEEPING_SESSIONS: usize = 2;
+
+/// How long an acquire waits for a row that another transaction has locked, at most.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Locks in a table of Microsoft SQL Server.
+///
+/// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is
+/// promised, what it costs, and on which servers it was run.
+pub struct MssqlStore {
+    table: Table,
+    statements: Statements,
+    create_table: bool,
+    created: OnceCell<()>,
+    request_timeout: Duration,
+    acquiring: Lane,
+    renewing: Lane,
+    releasing: Lane,
+}
+
+impl MssqlStore {
+    /// A store over the table `dbo.golock`, with connections of its own, opened by `config`. No connection is opened
+    /// yet: see [`MssqlStoreBuilder::build`].
+    pub fn new(config: Config) -> Self {
+        let options = Self::builder();
+        match Table::new(&options.schema, &options.table) {
+            Some(table) => Self::over(&config, &table, &options),
+            None => unreachable!("the default table has a name that SQL Server can have"),
+        }
+    }
+
+    /// A store over the table `dbo.golock` of the server at `url`: see [`MssqlStoreBuilder::connect`].
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened; the table may have been created.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder().connect(url).await
+    }
+
+    /// Sets up a store: table, schema, timeout.
+    pub fn builder() -> MssqlStoreBuilder {
+        MssqlStoreBuilder::new()
+    }
+
+    /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The
+    /// first call of a lock does the same.
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what it opened; the table may have been created.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        if self.create_table { self.table_is_there().await } else { self.acquiring.session().await.map(drop) }
+    }
+
+    pub(crate) fn over(config: &Config, table: &Table, options: &MssqlStoreBuilder) -> Self {
+        let timeout = options.request_timeout;
+        let keeping = || Lane::new(config, KEEPING_SESSIONS, timeout, timeout / 20);
+        Self {
+            table: table.clone(),
+            statements: Statements::new(table),
+            create_table: options.create_table,
+            created: OnceCell::new(),
+            request_timeout: timeout,
+            acquiring: Lane::new(config, options.acquire_sessions, timeout, (timeout / 4).min(LOCK_TIMEOUT)),
+            renewing: keeping(),
+            releasing: keeping(),
+        }
+    }
+
+    async fn table_is_there(&self) -> Result<(), StoreError> {
+        if !self.create_table {
+            return Ok(());
+        }
+        let create = || schema::ensure(&self.acquiring, &self.table, &self.statements);
+        self.created.get_or_try_init(create).await.copied()
+    }
+
+    async fn fence(
+        &self,
+        operation: Operation,
+        name: &LockName,
+        at_once: bool,
+    ) -> Result<Option<FencingToken>, StoreError> {
+        self.table_is_there().await?;
+        let rows = self.acquiring.query(operation, &self.statements.fence, &[&key(name), &at_once]).await?;
+        rows.first().map(|row| token(operation, row)).transpose()
+    }
+
+    /// Locks that are held, after the key `after` and before the key `before`.
+    async fn held(
+        &self,
+        operation: Operation,
+        after: &[u8],
+        before: &[u8],
+        limit: usize,
+    ) -> Result<Vec<LockInfo>, StoreError> {
+        self.table_is_there().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.acquiring.query(operation, &self.statements.list, &[&after, &before, &limit]).await?;
+        rows.iter().map(|row| listed(operation, row)).collect()
+    }
+}
+
+#[async_trait]
+impl LockStore for MssqlStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX)
+    }
+
+    async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
+        self.table_is_there().await?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let (name, grant, (seconds, micros)) = (key(&request.name), request.grant, parts(request.lease));
+            let parameters: [&dyn ToSql; 5] =
+                [&name, &grant.as_bytes().as_slice(), &request.lock_by.as_str(), &seconds, &micros];
+            let rows = self.acquiring.query(Operation::Acquire, &self.statements.acquire, &parameters).await?;
+            answers.push(acquired(rows.first())?);
+        }
+        Ok(answers)
+    }
+
+    async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.table_is_there().await?;
+        let requested: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                let (seconds, micros) = parts(request.lease);
+                (key(&request.name), request.grant.as_bytes().as_slice(), request.token.get(), seconds, micros)
+            })
+            .collect();
+        let parameters: Vec<&dyn ToSql> = requested
+            .iter()
+            .flat_map(|(name, grant, token, seconds, micros)| -> [&dyn ToSql; 5] {
+                [name, grant, token, seconds, micros]
+            })
+            .collect();
+        let rows = self
+            .renewing
+            .query(Operation::Renew, &self.statements.renew(requests.len()), &parameters)
+            .await?;
+        renewed(requests.len(), &rows)
+    }
+
+    async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        self.table_is_there().await?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let (name, grant, (seconds, micros)) =
+                (key(&request.name), request.grant, parts(request.lock_at_least));
+            let parameters: [&dyn ToSql; 4] = [&name, &grant.as_bytes().as_slice(), &seconds, &micros];
+            let rows = self.releasing.query(Operation::Release, &self.statements.release, &parameters).await?;
+            answers.push(released(rows.first())?);
+        }
+        Ok(answers)
+    }
+
+    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
+        // Nobody could be woken.
+        Ok(())
+    }
+
+    fn wakeups(&self) -> Option<Wakeups> {
+        None
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
+        // No key but the name's own lies between its bytes and the least key that continues it.
+        let before = [&*key(name), &[1]].concat();
+        let found = self.held(Operation::Inspect, name.as_bytes(), &before, 1).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
+        let Some((first, before)) = range(&request.prefix) else { return Ok(Vec::new()) };
+        let after = request.after.as_ref().map(key).unwrap_or_default().max(first);
+        self.held(Operation::List, &after, &before, request.limit).await
+    }
+
+    async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::Revoke, name, false).await
+    }
+
+    async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::ForceUnlock, name, true).await
+    }
+
+    async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
+        self.table_is_there().await?;
+        let (seconds, micros) = parts(idle_for);
+        let rows =
+            self.acquiring.query(Operation::Purge, &self.statements.purge, &[&seconds, &micros]).await?;
+        let purged = rows.first().map_or(Ok(0), |row| column::<i64>(Operation::Purge, row, "purged"))?;
+        Ok(u64::try_from(purged).unwrap_or(0))
+    }
+
+    fn schema(&self) -> String {
+        self.statements.schema.clone()
+    }
+}
+
+impl fmt::Debug for MssqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MssqlStore").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+/// Whole seconds and the microseconds besides, no less than asked for: `DATEADD` takes no more than an INT. Sixty years
+/// at most.
+fn parts(time: Duration) -> (i32, i32) {
+    const SECOND: u128 = 1_000_000;
+    const MOST: i32 = 60 * 365 * 24 * 60 * 60;
+    let micros = time.as_nanos().div_ceil(1_000);
+    match (i32::try_from(micros / SECOND), i32::try_from(micros % SECOND)) {
+        (Ok(seconds), Ok(micros)) if seconds < MOST => (seconds, micros),
+        _ => (MOST, 0),
+    }
+}
+
+/// All keys after the first and before the second are those of names with this prefix; `None`: there are none.
+fn range(prefix: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    if prefix.contains('\0') {
+        return None;
+    }
+    // No byte of UTF-8 is 255, and no key ends with a prefix of its name: the sentinel stands behind it.
+    let before = match prefix.as_bytes().split_last() {
+        Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
+        None => vec![u8::MAX],
+    };
+    Some((prefix.as_bytes().to_vec(), before))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use golock_core::LockName;
+
+    use super::{key, parts, range};
+
+    #[test]
+    fn times_are_rounded_up_and_kept_in_range() {
+        assert_eq!(parts(Duration::from_nanos(1)), (0, 1));
+        assert_eq!(parts(Duration::from_millis(10)), (0, 10_000));
+        assert_eq!(parts(Duration::new(1, 999_999_001)), (2, 0));
+        assert_eq!(parts(Duration::from_secs(365 * 24 * 60 * 60)), (31_536_000, 0));
+        assert_eq!(parts(Duration::MAX), (1_892_160_000, 0));
+    }
+
+    #[test]
+    fn a_range_has_all_names_of_a_prefix_and_no_others() {
+        let names = ["a", "a\u{1}", "a\u{1}\u{1}", "a\u{1}b", "a\u{2}", "ab", "a%", "b", "\u{1}", "z\u{10ffff}", "á"];
+        for prefix in ["", "a", "a\u{1}", "a\u{1}\u{1}", "a%", "\u{1}", "z", "\u{c3}", "b\u{1}"] {
+            let (after, before) = range(prefix).unwrap();
+            for name in names {
+                let key = key(&LockName::new(name).unwrap());
+                let is_in = filled(&key) > filled(&after) && filled(&key) < filled(&before);
+                assert_eq!(is_in, name.starts_with(prefix), "{name:?} {prefix:?}");
+            }
+        }
+        assert_eq!(range("a\0"), None);
+    }
+
+    #[test]
+    fn keys_differ_and_are_ordered_as_their_names() {
+        let names = ["a", "a\u{1}", "a\u{1}\u{1}", "a ", "A", "ab", "\u{1}", "á"];
+        for one in names {
+            for other in names {
+                let [one_key, other_key] = [one, other].map(|name| filled(&key(&LockName::new(name).unwrap())));
+                assert_eq!(one.as_bytes().cmp(other.as_bytes()), one_key.cmp(&other_key), "{one:?} {other:?}");
+            }
+        }
+    }
+
+    /// As SQL Server compares binary values: the shorter is filled up with zeros.
+    fn filled(bytes: &[u8]) -> Vec<u8> {
+        let mut filled = bytes.to_vec();
+        filled.resize(20, 0);
+        filled
+    }
+}
