@@ -1,0 +1,130 @@
+//! From rows to answers.
+
+use std::time::Duration;
+
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
+    StoreErrorKind,
+};
+use golock_core::{FencingToken, GrantId, Holder, InvalidInput, Label, LockName, LostReason};
+use mysql_async::prelude::FromRow;
+use mysql_async::{Row, from_row_opt};
+
+use crate::error::failure;
+
+/// A row of the table.
+struct Found {
+    name: Vec<u8>,
+    grant: Option<Vec<u8>>,
+    released_grant: Option<Vec<u8>>,
+    lock_by: Vec<u8>,
+    token: FencingToken,
+    held_for: i64,
+    /// In µs; not above zero: free.
+    remaining: i64,
+}
+
+/// What became of a renewal.
+pub(crate) enum Renewal {
+    Done(RenewAnswer),
+    /// Another transaction has locked the row. The lease is alive, and lasts so long as it was.
+    Busy(RenewAnswer),
+}
+
+/// `rows`: what there is of the name now.
+pub(crate) fn acquired(request: &AcquireRequest, rows: Vec<Row>) -> Result<AcquireAnswer, StoreError> {
+    let Some(row) = rows.into_iter().next() else { return Ok(AcquireAnswer::Raced) };
+    let found = Found::read(Operation::Acquire, row)?;
+    Ok(if is(&found.grant, &request.grant) {
+        AcquireAnswer::granted(found.token, micros(found.remaining))
+    } else if found.remaining > 0 && !is(&found.released_grant, &request.grant) {
+        AcquireAnswer::Held(found.holder().map_err(|error| unreadable(Operation::Acquire, error))?)
+    } else {
+        AcquireAnswer::Raced
+    })
+}
+
+pub(crate) fn renewed(row: Row) -> Result<Renewal, StoreError> {
+    let (outcome, remaining): (String, Option<i64>) = read(Operation::Renew, row)?;
+    let lives = RenewAnswer::renewed(micros(remaining.unwrap_or(0)));
+    Ok(match &*outcome {
+        "renewed" => Renewal::Done(lives),
+        "busy" => Renewal::Busy(lives),
+        "gone" => Renewal::Done(RenewAnswer::Lost(LostReason::RowGone)),
+        "revoked" => Renewal::Done(RenewAnswer::Lost(LostReason::Revoked)),
+        "expired" => Renewal::Done(RenewAnswer::Lost(LostReason::Expired)),
+        _ => Renewal::Done(RenewAnswer::Lost(LostReason::Taken)),
+    })
+}
+
+/// `outcome`: as the statement has it.
+pub(crate) fn released(outcome: u64) -> Result<ReleaseAnswer, StoreError> {
+    match outcome {
+        1 => Ok(ReleaseAnswer::Released),
+        2 => Ok(ReleaseAnswer::AlreadyReleased),
+        3 => Ok(ReleaseAnswer::NotYours(LostReason::Taken)),
+        4 => Ok(ReleaseAnswer::NotYours(LostReason::RowGone)),
+        _ => Err(unreadable(Operation::Release, format!("the outcome of a release is {outcome}"))),
+    }
+}
+
+pub(crate) fn listed(operation: Operation, row: Row) -> Result<LockInfo, StoreError> {
+    let found = Found::read(operation, row)?;
+    let holder = found.holder().map_err(|error| unreadable(operation, error))?;
+    let name = String::from_utf8(found.name).ok().and_then(|name| LockName::new(name).ok());
+    let name = name.ok_or_else(|| unreadable(operation, "a name that golock did not write"))?;
+    Ok(LockInfo::new(name, holder, found.grant.is_none()))
+}
+
+impl Renewal {
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy(_))
+    }
+
+    pub(crate) fn into_answer(self) -> RenewAnswer {
+        let (Self::Done(answer) | Self::Busy(answer)) = self;
+        answer
+    }
+}
+
+impl Found {
+    fn read(operation: Operation, row: Row) -> Result<Self, StoreError> {
+        let (name, grant, released_grant, lock_by, token, held_for, remaining) = read(operation, row)?;
+        Ok(Self {
+            name,
+            grant,
+            released_grant,
+            lock_by,
+            token: FencingToken::new(token),
+            held_for,
+            remaining,
+        })
+    }
+
+    fn holder(&self) -> Result<Holder, InvalidInput> {
+        let lock_by = label(&self.lock_by)?;
+        Ok(Holder::new(lock_by, micros(self.held_for), micros(self.remaining), self.token))
+    }
+}
+
+/// A label that somebody else wrote into the table must not hide the lock.
+fn label(bytes: &[u8]) -> Result<Label, InvalidInput> {
+    Label::new(&*String::from_utf8_lossy(bytes)).or_else(|_| Label::new("(unreadable)"))
+}
+
+fn read<T: FromRow>(operation: Operation, row: Row) -> Result<T, StoreError> {
+    from_row_opt(row).map_err(|_| unreadable(operation, "a row is not as the statement has it"))
+}
+
+fn unreadable(operation: Operation, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    failure(operation, StoreErrorKind::Other, why)
+}
+
+fn is(column: &Option<Vec<u8>>, grant: &GrantId) -> bool {
+    column.as_deref() == Some(grant.as_bytes())
+}
+
+/// Nothing less than nothing: the server's clock may be set back.
+fn micros(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}

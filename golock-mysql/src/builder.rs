@@ -1,0 +1,138 @@
+//! Setting up a store.
+
+use std::time::Duration;
+
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+use mysql_async::{Opts, Pool};
+
+use crate::MysqlStore;
+use crate::error::{failed, failure};
+use crate::table::Table;
+use crate::url;
+
+/// Sets up a [`MysqlStore`]: [`MysqlStore::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct MysqlStoreBuilder {
+    pub(crate) database: Option<String>,
+    pub(crate) table: String,
+    pub(crate) create_table: bool,
+    pub(crate) request_timeout: Duration,
+    pub(crate) acquire_sessions: usize,
+}
+
+impl MysqlStoreBuilder {
+    /// The table when nothing else is said.
+    pub const DEFAULT_TABLE: &'static str = "golock";
+    /// How long a statement may take when nothing else is said: 5 s.
+    pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+    /// The shortest time that a statement can be given: 2 s, for the servers count the waits for locks in whole seconds.
+    pub const MIN_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+    /// How many sessions acquires may use when nothing else is said.
+    pub const DEFAULT_ACQUIRE_SESSIONS: usize = 4;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            database: None,
+            table: Self::DEFAULT_TABLE.to_owned(),
+            create_table: true,
+            request_timeout: Self::DEFAULT_REQUEST_TIMEOUT,
+            acquire_sessions: Self::DEFAULT_ACQUIRE_SESSIONS,
+        }
+    }
+
+    /// The table, exactly as it is called (it is quoted): at most 64 characters. Default: `golock`. Stores over the same
+    /// table share their locks, those over different ones share none.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.table = table.into();
+        self
+    }
+
+    /// The database of the table, exactly as it is called. It is not created. Default: the one that the URL or the options
+    /// name.
+    pub fn database(mut self, database: impl Into<String>) -> Self {
+        self.database = Some(database.into());
+        self
+    }
+
+    /// Whether the table is created if it is not there. Default: yes. If no, an administrator runs what
+    /// [`LockStore::schema`](golock_core::LockStore::schema) prints.
+    pub fn create_table(mut self, create: bool) -> Self {
+        self.create_table = create;
+        self
+    }
+
+    /// How long a statement may take, and opening a connection: 2 s (less is taken for that) and more. Default: 5 s.
+    ///
+    /// MariaDB ends every statement after this time (`max_statement_time`). MySQL has no such limit for statements that
+    /// write; what can hold one of golock's up there is a lock, on the table (`lock_wait_timeout`) or on the row
+    /// (`innodb_lock_wait_timeout`), and either is waited for up to half of this time, in whole seconds; by renewals and
+    /// releases up to 1 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout.max(Self::MIN_REQUEST_TIMEOUT);
+        self
+    }
+
+    /// How many sessions acquires (and an operator's calls) may use. Default: 4. Releases have as many of their own, and
+    /// renewals two. All are opened only when they are needed.
+    pub fn acquire_sessions(mut self, sessions: usize) -> Self {
+        self.acquire_sessions = sessions;
+        self
+    }
+
+    /// A store over connections of its own, opened as these options say. No connection is opened yet.
+    ///
+    /// [`Opts`] are what a [`Pool`] is made of: clone them before. Everything in them counts, also `init` and `setup` (which
+    /// run before golock's own settings, so they can't undo those), except for the limits of the pool and `prefer_socket`:
+    /// a Unix socket is used only if `socket` names it.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`] if no database is named, or a name is none that MySQL can have.
+    pub fn build(self, opts: impl Into<Opts>) -> Result<MysqlStore, StoreError> {
+        let opts = opts.into();
+        let wrong = |why| Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+        if self.database.is_none() && opts.db_name().is_none_or(str::is_empty) {
+            return wrong("no database is named: mysql://user:password@host:3306/database");
+        }
+        match Table::new(self.database.as_deref(), &self.table) {
+            Some(table) => Ok(MysqlStore::over(&opts, &table, &self)),
+            None => {
+                wrong("the name of a table or database has 1 to 64 characters, and no control characters")
+            }
+        }
+    }
+
+    /// A store over connections of its own, opened with the options of `pool`. One connection is borrowed from the pool for
+    /// a moment, as the pool shows its options only on its connections.
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the pool had no connection in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the connection back.
+    pub async fn build_like(self, pool: &Pool) -> Result<MysqlStore, StoreError> {
+        let connection = tokio::time::timeout(self.request_timeout, pool.get_conn()).await;
+        match connection {
+            Ok(Ok(connection)) => self.build(connection.opts().clone()),
+            Ok(Err(error)) => Err(failed(Operation::Connect, error)),
+            Err(_) => {
+                let why = "the pool had no connection within the request timeout";
+                Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
+            }
+        }
+    }
+
+    /// A store over connections of its own to the server at `url`, `mysql://user:password@host:3306/database` (of MariaDB
+    /// too), with the parameters of [`Opts`]. One session is opened, and the table created, before this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened; the table may have been created.
+    pub async fn connect(self, url: &str) -> Result<MysqlStore, StoreError> {
+        let store = self.build(url::parse(url)?)?;
+        store.ready().await?;
+        Ok(store)
+    }
+}

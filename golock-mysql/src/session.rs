@@ -1,0 +1,198 @@
+//! Sessions of golock's own, with settings of golock's own: never those of the application's pool.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use deadpool::managed::{
+    self, Manager, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult,
+};
+use futures_util::FutureExt;
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Opts, OptsBuilder, Row};
+
+use crate::error::{failed, failed_halfway, failure, is_worth_another_try};
+use crate::statements::session_settings;
+
+/// How soon a connection over which nothing comes is looked after, if the application says nothing.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Sessions for one purpose: whoever needs one waits only for others with the same purpose.
+pub(crate) struct Lane {
+    sessions: managed::Pool<Opener>,
+}
+
+/// What the server said to one statement.
+pub(crate) struct Reply {
+    pub(crate) rows: Vec<Row>,
+    /// How many rows it inserted, changed or deleted.
+    pub(crate) affected: u64,
+    /// What it remembered by `LAST_INSERT_ID`; 0: nothing.
+    pub(crate) last_insert_id: u64,
+}
+
+impl Lane {
+    /// At most `size` sessions, opened when they are needed. A statement waits for a lock for `lock_wait` at most, in whole
+    /// seconds, and never less than one.
+    pub(crate) fn new(opts: &Opts, size: usize, lock_wait: Duration, request_timeout: Duration) -> Self {
+        let opener = Opener {
+            opts: own(opts),
+            settings: session_settings(lock_wait, lock_wait, request_timeout),
+            within: request_timeout,
+        };
+        // The session used last is the least likely to have been closed meanwhile.
+        let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(size.max(1)) };
+        match managed::Pool::builder(opener).config(config).build() {
+            Ok(sessions) => Self { sessions },
+            Err(error) => unreachable!("without timeouts no runtime is asked for: {error}"),
+        }
+    }
+
+    /// Sends statements, all of them at once, and returns what the server said to each.
+    ///
+    /// They may be sent twice: after a deadlock, and if the session proves to have been closed while nobody used it. What is
+    /// sent here bears that, except for an operator's two ways to take a lock from its holder, which are sent once.
+    pub(crate) async fn call(&self, operation: Operation, text: &str) -> Result<Vec<Reply>, StoreError> {
+        let mut session = self.session().await?;
+        let error = match session.call(operation, text).await {
+            Err(error) if session.was_idle() && error.kind() == StoreErrorKind::Connection => error,
+            outcome => return outcome,
+        };
+        drop(session);
+        // So were those beside it, then.
+        self.sessions.retain(|_, _| false);
+        if matches!(operation, Operation::Revoke | Operation::ForceUnlock) {
+            return Err(error);
+        }
+        let again = match self.session().await {
+            Ok(mut fresh) => fresh.call(operation, text).await,
+            Err(error) => Err(error),
+        };
+        // The first try may have taken effect, whatever became of the second.
+        again.map_err(|again| if again.kind().took_no_effect() { error } else { again })
+    }
+
+    async fn session(&self) -> Result<Session, StoreError> {
+        match self.sessions.get().await {
+            Ok(session) => Ok(Session { opened: Some(session), fit: true }),
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(error) => Err(failure(Operation::Connect, StoreErrorKind::Other, error.to_string())),
+        }
+    }
+}
+
+/// A session in use. It goes back to its lane only if its call was answered: one that was dropped on the way, or failed, is
+/// closed, so that nobody is given the answer of another's call (mysql_async #401).
+struct Session {
+    opened: Option<Object<Opener>>,
+    fit: bool,
+}
+
+impl Session {
+    async fn call(&mut self, operation: Operation, text: &str) -> Result<Vec<Reply>, StoreError> {
+        let Some(conn) = self.opened.as_deref_mut() else {
+            return Err(failure(operation, StoreErrorKind::Connection, "the session was given up"));
+        };
+        self.fit = false;
+        let replies = match send(conn, text).await {
+            Err((Halfway(false), error)) if is_worth_another_try(&error) => send(conn, text).await,
+            outcome => outcome,
+        };
+        self.fit = replies.is_ok();
+        replies.map_err(|(Halfway(halfway), error)| match halfway {
+            true => failed_halfway(operation, error),
+            false => failed(operation, error),
+        })
+    }
+
+    fn was_idle(&self) -> bool {
+        self.opened.as_ref().is_some_and(|opened| Object::metrics(opened).recycle_count > 0)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(opened) = self.opened.take().filter(|_| !self.fit) {
+            drop(Object::take(opened));
+        }
+    }
+}
+
+/// Whether a statement before the one that failed had taken effect.
+struct Halfway(bool);
+
+async fn send(conn: &mut Conn, text: &str) -> Result<Vec<Reply>, (Halfway, Error)> {
+    let mut result = conn.query_iter(text).await.map_err(|error| (Halfway(false), error))?;
+    let mut replies = Vec::new();
+    let read = async {
+        loop {
+            // Of this statement, if it has no rows: then they are known before, and else of no interest.
+            let (affected, last_insert_id) = (result.affected_rows(), result.last_insert_id().unwrap_or(0));
+            replies.push(Reply { rows: result.collect().await?, affected, last_insert_id });
+            if result.is_empty() {
+                // An error of the next statement shows only here.
+                return result.drop_result().await;
+            }
+        }
+    };
+    read.await.map_err(|error| (Halfway(true), error))?;
+    Ok(replies)
+}
+
+/// Opens and prepares sessions.
+struct Opener {
+    opts: Opts,
+    settings: String,
+    within: Duration,
+}
+
+impl Opener {
+    async fn open(&self) -> Result<Conn, StoreError> {
+        let unfit = |kind, why: &str| Err(failure(Operation::Connect, kind, why));
+        // A process with two providers of cryptography, none of them chosen, makes rustls panic.
+        let Ok(connected) = AssertUnwindSafe(Conn::new(self.opts.clone())).catch_unwind().await else {
+            return unfit(
+                StoreErrorKind::Configuration,
+                "rustls has several providers of cryptography, or none: choose one with CryptoProvider::install_default",
+            );
+        };
+        let mut conn = connected.map_err(|error| failed(Operation::Connect, error))?;
+        let prepared = send(&mut conn, &self.settings).await;
+        let replies = prepared.map_err(|(_, error)| failed(Operation::Connect, error))?;
+        let read_only = replies.last().and_then(|reply| reply.rows.first()?.get_opt::<String, _>(0)?.ok());
+        match read_only.as_deref() {
+            Some("0" | "OFF") => Ok(conn),
+            _ => unfit(StoreErrorKind::ReadOnly, "the server is read-only: @@GLOBAL.read_only is on"),
+        }
+    }
+}
+
+impl Manager for Opener {
+    type Type = Conn;
+    type Error = StoreError;
+
+    async fn create(&self) -> Result<Conn, StoreError> {
+        let too_late = |_| {
+            Err(failure(
+                Operation::Connect,
+                StoreErrorKind::Timeout,
+                "no connection within the request timeout",
+            ))
+        };
+        tokio::time::timeout(self.within, self.open()).await.unwrap_or_else(too_late)
+    }
+
+    async fn recycle(&self, conn: &mut Conn, _: &Metrics) -> RecycleResult<StoreError> {
+        if conn.is_disconnected() { Err(RecycleError::message("closed")) } else { Ok(()) }
+    }
+}
+
+/// The application's options, for sessions of our own.
+fn own(opts: &Opts) -> Opts {
+    OptsBuilder::from_opts(opts.clone())
+        .tcp_keepalive(opts.tcp_keepalive().or(Some(KEEPALIVE)))
+        // By default the driver asks the server for its socket, and goes on over the one of that name on *this* machine:
+        // with a server in a container that may be another server, whose locks exclude nobody. `socket` names one.
+        .prefer_socket(false)
+        .into()
+}

@@ -1,0 +1,280 @@
+//! The store: each operation is one text of a few statements, in one round trip.
+
+use std::fmt;
+use std::time::Duration;
+
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+};
+use golock_core::{FencingToken, LockName, async_trait};
+use mysql_async::{Opts, Pool, Row};
+use tokio::sync::Mutex;
+
+use crate::answers::{Renewal, acquired, listed, released, renewed};
+use crate::builder::MysqlStoreBuilder;
+use crate::error::{BACKEND, failure, is_table_missing};
+use crate::session::{Lane, Reply};
+use crate::statements::{Ends, Locked, Statements};
+use crate::table::Table;
+
+/// The most requests in one call.
+const MAX_BATCH: usize = 100;
+
+/// How many sessions renewals may use: if one hangs, the next call has another.
+const RENEW_SESSIONS: usize = 2;
+
+/// How long renewals and releases wait for a row that another transaction has locked: they are tried again.
+const KEEPING_LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// How many names a purge deletes at once.
+const PURGE_PAGE: u64 = 10_000;
+
+/// Locks in a table of MySQL or MariaDB.
+///
+/// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is promised, and
+/// what it costs.
+pub struct MysqlStore {
+    table: Table,
+    statements: Statements,
+    create_table: bool,
+    request_timeout: Duration,
+    acquiring: Lane,
+    renewing: Lane,
+    releasing: Lane,
+    /// Whose turn it is to renew a lease whose row another transaction has locked: one at a time, so that at most one session
+    /// of `releasing` is taken up by that.
+    patience: Mutex<()>,
+}
+
+impl MysqlStore {
+    /// A store over the table `golock`, with connections of its own, opened as these options say: see
+    /// [`MysqlStoreBuilder::build`].
+    ///
+    /// ```
+    /// use golock_core::Locker;
+    /// use golock_mysql::MysqlStore;
+    /// use golock_mysql::mysql_async::{Opts, Pool};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let opts = Opts::from_url("mysql://app:secret@localhost/app")?;
+    /// let pool = Pool::new(opts.clone()); // the application's own
+    /// let locker = Locker::new(MysqlStore::new(opts)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`] if the options name no database.
+    pub fn new(opts: impl Into<Opts>) -> Result<Self, StoreError> {
+        Self::builder().build(opts)
+    }
+
+    /// A store over the table `golock`, with connections of its own like those of `pool`: see
+    /// [`MysqlStoreBuilder::build_like`].
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the pool had no connection in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the connection back.
+    pub async fn like(pool: &Pool) -> Result<Self, StoreError> {
+        Self::builder().build_like(pool).await
+    }
+
+    /// A store over the table `golock` of the server at `url`: see [`MysqlStoreBuilder::connect`].
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened; the table may have been created.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder().connect(url).await
+    }
+
+    /// Sets up a store: table, database, timeout.
+    pub fn builder() -> MysqlStoreBuilder {
+        MysqlStoreBuilder::new()
+    }
+
+    /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The first call of
+    /// a lock does the same.
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what it opened; the table may have been created.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let nothing = ListRequest::new("", 0);
+        self.call(&self.acquiring, Operation::Connect, &self.statements.list(&nothing)).await.map(drop)
+    }
+
+    pub(crate) fn over(opts: &Opts, table: &Table, options: &MysqlStoreBuilder) -> Self {
+        let lane = |sessions, lock_wait| Lane::new(opts, sessions, lock_wait, options.request_timeout);
+        Self {
+            table: table.clone(),
+            statements: Statements::new(table),
+            create_table: options.create_table,
+            request_timeout: options.request_timeout,
+            acquiring: lane(options.acquire_sessions, options.request_timeout / 2),
+            renewing: lane(RENEW_SESSIONS, KEEPING_LOCK_WAIT),
+            releasing: lane(options.acquire_sessions, KEEPING_LOCK_WAIT),
+            patience: Mutex::new(()),
+        }
+    }
+
+    /// Sends statements; if the table is not there, creates it and sends them again.
+    async fn call(&self, lane: &Lane, operation: Operation, text: &str) -> Result<Vec<Reply>, StoreError> {
+        match lane.call(operation, text).await {
+            Err(error) if self.create_table && is_table_missing(&error) => {
+                lane.call(Operation::CreateSchema, &self.statements.create).await?;
+                lane.call(operation, text).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn renewals(
+        &self,
+        lane: &Lane,
+        requests: &[RenewRequest],
+        locked: Locked,
+    ) -> Result<Vec<Renewal>, StoreError> {
+        let replies = self.call(lane, Operation::Renew, &self.statements.renew(requests, locked)).await?;
+        let renewals: Vec<Renewal> = last_rows(replies).into_iter().map(renewed).collect::<Result<_, _>>()?;
+        counted(Operation::Renew, requests.len(), renewals)
+    }
+
+    async fn fence(
+        &self,
+        operation: Operation,
+        name: &LockName,
+        ends: Ends,
+    ) -> Result<Option<FencingToken>, StoreError> {
+        let replies = self.call(&self.acquiring, operation, &self.statements.fence(name, ends)).await?;
+        let token = replies.first().filter(|reply| reply.affected > 0).map(|reply| reply.last_insert_id);
+        Ok(token.and_then(|token| i64::try_from(token).ok()).map(FencingToken::new))
+    }
+
+    async fn held(&self, operation: Operation, text: &str) -> Result<Vec<LockInfo>, StoreError> {
+        let replies = self.call(&self.acquiring, operation, text).await?;
+        last_rows(replies).into_iter().map(|row| listed(operation, row)).collect()
+    }
+}
+
+#[async_trait]
+impl LockStore for MysqlStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX)
+    }
+
+    async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = self.statements.acquire(requests);
+        let replies = self.call(&self.acquiring, Operation::Acquire, &text).await?;
+        let found = replies.into_iter().skip(1).step_by(2);
+        let answers = requests.iter().zip(found).map(|(request, reply)| acquired(request, reply.rows));
+        counted(Operation::Acquire, requests.len(), answers.collect::<Result<_, _>>()?)
+    }
+
+    /// In a batch no lease waits for another's row. One whose row another transaction has locked is asked for once more;
+    /// alone it is waited for, in company it is answered with what its lease still has: the engine comes again before that is
+    /// over.
+    async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut renewals = self.renewals(&self.renewing, requests, Locked::Skip).await?;
+        let busy: Vec<usize> =
+            (0..).zip(&renewals).filter(|(_, it)| it.is_busy()).map(|(at, _)| at).collect();
+        if !busy.is_empty() {
+            let again: Vec<RenewRequest> = busy.iter().map(|at| requests[*at].clone()).collect();
+            let again = if requests.len() == 1 {
+                let _turn = self.patience.lock().await;
+                self.renewals(&self.releasing, &again, Locked::Wait).await?
+            } else {
+                self.renewals(&self.renewing, &again, Locked::Skip).await?
+            };
+            for (at, renewal) in busy.into_iter().zip(again) {
+                renewals[at] = renewal;
+            }
+        }
+        Ok(renewals.into_iter().map(Renewal::into_answer).collect())
+    }
+
+    async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let replies =
+            self.call(&self.releasing, Operation::Release, &self.statements.release(requests)).await?;
+        let answers = replies.into_iter().map(|reply| released(reply.last_insert_id));
+        counted(Operation::Release, requests.len(), answers.collect::<Result<_, _>>()?)
+    }
+
+    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn wakeups(&self) -> Option<Wakeups> {
+        None
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
+        let found = self.held(Operation::Inspect, &self.statements.inspect(name)).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
+        self.held(Operation::List, &self.statements.list(request)).await
+    }
+
+    async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::Revoke, name, Ends::AsItWould).await
+    }
+
+    async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::ForceUnlock, name, Ends::Now).await
+    }
+
+    async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
+        let text = self.statements.purge(idle_for, PURGE_PAGE);
+        let mut purged = 0;
+        // Page by page: each is a short transaction, and what was deleted before a timeout stays deleted.
+        loop {
+            let replies = self.call(&self.acquiring, Operation::Purge, &text).await?;
+            let deleted = replies.first().map_or(0, |reply| reply.affected);
+            purged += deleted;
+            if deleted < PURGE_PAGE {
+                return Ok(purged);
+            }
+        }
+    }
+
+    fn schema(&self) -> String {
+        self.statements.schema.clone()
+    }
+}
+
+impl fmt::Debug for MysqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlStore").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+fn last_rows(replies: Vec<Reply>) -> Vec<Row> {
+    replies.into_iter().next_back().map_or_else(Vec::new, |reply| reply.rows)
+}
+
+fn counted<T>(operation: Operation, asked: usize, answers: Vec<T>) -> Result<Vec<T>, StoreError> {
+    let got = answers.len();
+    if got == asked {
+        return Ok(answers);
+    }
+    Err(failure(operation, StoreErrorKind::Other, format!("{got} answers to {asked} requests")))
+}
