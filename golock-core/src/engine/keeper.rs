@@ -137,7 +137,9 @@ impl Keeper {
 
     fn is_done(&self) -> bool {
         let Some(closing) = &self.closing else { return false };
-        closing.over || (self.endings.is_empty() && self.under_way.is_empty() && self.held() == 0)
+        // A lock that was given back on another thread stays among the leases until the keeper has heard of it.
+        let all_ended = || self.leases.values().all(|holding| holding.lease.lost_by().is_some());
+        closing.over || (self.endings.is_empty() && self.under_way.is_empty() && all_ended())
     }
 
     fn command(&mut self, command: Command) {
