@@ -151,6 +151,8 @@ impl Keeper {
             Command::Leave { name, caller } => self.leave(&name, caller),
             Command::Extend { lease, to, reply } => self.extend(&lease, to, reply),
             Command::Release { lease, reply } => self.release(&lease, reply),
+            // Dropped unanswered, which its caller sees as closed.
+            Command::Run(_) if self.closing.is_some() => {}
             Command::Run(call) => self.send(Box::pin(async move {
                 call.await;
                 Done { sent: Tick::START, what: What::Ran }
