@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+
+mod answers;
+mod builder;
+mod error;
+mod options;
+mod schema;
+mod session;
+mod statements;
+mod store;
+mod wakeups;
+
+pub use builder::MongoStoreBuilder;
+pub use mongodb;
+pub use store::MongoStore;
+
+use golock_core::{Error, Locker};
+
+/// A locker on the collection `golock` of the database that `url` names, or else of the database `golock`:
+/// `mongodb://user:password@host:27017/database?replicaSet=rs0`. See [`MongoStoreBuilder::connect`].
+///
+/// # Errors
+/// [`Error::Store`]: the server can't be reached, does not accept the password, is no primary, ….
+///
+/// # Cancel safety
+/// Dropping the future closes what was opened. Nothing was written.
+pub async fn connect(url: &str) -> Result<Locker, Error> {
+    Ok(Locker::new(MongoStore::connect(url).await?))
+}

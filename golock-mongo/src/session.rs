@@ -1,0 +1,251 @@
+//! Sends commands: each once, to the primary, bounded on the server, and acknowledged by the majority.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt;
+use golock_core::LockName;
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::error::Error as DriverError;
+use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
+use mongodb::{Client, Collection, Database};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::answers::Row;
+use crate::error::{CallError, call_failed, cannot_connect};
+use crate::options;
+use crate::statements::millis;
+
+/// How many connections acquires leave for renewals, releases and the change stream.
+const KEEPING_CONNECTIONS: u32 = 5;
+
+/// The store's own client, and how its commands are sent.
+pub(crate) struct Session {
+    database: Database,
+    collection: String,
+    limit: Duration,
+    /// Whose turn it is to use a connection for anything but renewing and releasing.
+    turns: Semaphore,
+    /// Whether the server pushes changes.
+    pub(crate) pushes: bool,
+    /// Whether the server takes upserts with a pipeline, as far as we know.
+    upserts: AtomicBool,
+}
+
+/// Which connections a command may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Any: it is a renewal or a release.
+    Keeping,
+    /// All but a few.
+    Asking,
+}
+
+/// A change of one row.
+pub(crate) struct Change<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) lane: Lane,
+    pub(crate) name: &'a LockName,
+    /// Of a row that this finds; empty: any.
+    pub(crate) condition: Document,
+    pub(crate) update: Document,
+    pub(crate) on_no_row: OnNoRow,
+    pub(crate) answer: Image,
+    /// How long it may run on the server.
+    pub(crate) limit: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnNoRow {
+    Insert,
+    Nothing,
+}
+
+/// Which state of the row a change answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Image {
+    Before,
+    After,
+}
+
+impl Session {
+    /// Connects once, so that what is wrong is told.
+    pub(crate) async fn open(
+        options: ClientOptions,
+        database: &str,
+        collection: &str,
+        limit: Duration,
+    ) -> Result<Self, StoreError> {
+        let limit = limit.max(Duration::from_millis(1));
+        let (options, acquiring) = options::ours(options, limit, KEEPING_CONNECTIONS);
+        let client = Client::with_options(options).map_err(|error| call_failed(Operation::Connect, error.into()))?;
+        let mut session = Self {
+            database: client.database(database),
+            collection: collection.to_owned(),
+            limit,
+            turns: Semaphore::new(acquiring as usize),
+            pushes: false,
+            upserts: AtomicBool::new(true),
+        };
+        let hello = session.send(Lane::Asking, doc! { "hello": 1 }).await;
+        let hello = hello.map_err(|error| call_failed(Operation::Connect, error))?;
+        if !hello.get_bool("isWritablePrimary").unwrap_or(false) {
+            return Err(cannot_connect(StoreErrorKind::Unavailable, "the server is no primary, at least for now"));
+        }
+        // A standalone server has no change streams; a mongos is one of a sharded cluster, of replica sets.
+        session.pushes = hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
+        Ok(session)
+    }
+
+    /// How long a command may run on the server.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        self.database.name()
+    }
+
+    pub(crate) fn collection(&self) -> &str {
+        &self.collection
+    }
+
+    pub(crate) fn rows(&self) -> Collection<Document> {
+        self.database.collection(&self.collection)
+    }
+
+    /// Changes one row, in one atomic step, and says how it was before or is after: `None`, there is no row.
+    pub(crate) async fn change(&self, change: &Change<'_>) -> Result<Option<Row>, StoreError> {
+        let sent = Instant::now();
+        let changed = match self.change_once(change).await {
+            // Two inserted the row at once, or the like: now there is one.
+            Err(error) if error.is_race() => self.change_once(change).await,
+            outcome => outcome,
+        };
+        let row = changed.map_err(|error| call_failed(change.operation, error))?;
+        row.map_or(Ok(None), |row| Row::read(change.operation, &row, sent))
+    }
+
+    async fn change_once(&self, change: &Change<'_>) -> Result<Option<Document>, CallError> {
+        if change.on_no_row == OnNoRow::Nothing {
+            return self.find_and_modify(change, false).await;
+        }
+        if self.upserts.load(Ordering::Relaxed) {
+            match self.find_and_modify(change, true).await {
+                Err(error) if error.refuses_upsert() => self.upserts.store(false, Ordering::Relaxed),
+                outcome => return outcome,
+            }
+        }
+        // In two steps, for servers without such upserts. A row without fields is as good as none, should we end in
+        // between.
+        if let Some(row) = self.find_and_modify(change, false).await? {
+            return Ok(Some(row));
+        }
+        self.insert(change).await?;
+        self.find_and_modify(change, false).await?.ok_or_else(CallError::row_vanished).map(Some)
+    }
+
+    /// `None`: no row matched, or, of an upsert, there was none before.
+    async fn find_and_modify(&self, change: &Change<'_>, upsert: bool) -> Result<Option<Document>, CallError> {
+        let mut query = doc! { "_id": change.name.as_str() };
+        query.extend(change.condition.clone());
+        let command = doc! {
+            "findAndModify": &self.collection,
+            "query": query,
+            "update": [change.update.clone()],
+            "upsert": upsert,
+            "new": change.answer == Image::After,
+            "fields": Row::fields(),
+            "collation": simple_collation(),
+        };
+        let mut reply = self.write(change.lane, command, change.limit).await?;
+        match reply.remove("value") {
+            Some(Bson::Document(row)) => Ok(Some(row)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn insert(&self, change: &Change<'_>) -> Result<(), CallError> {
+        let command = doc! { "insert": &self.collection, "documents": [{ "_id": change.name.as_str() }] };
+        match self.write(change.lane, command, change.limit).await {
+            Err(error) if !error.is_race() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes many rows that nobody waits for the state of; how many it found.
+    pub(crate) async fn write_all(&self, operation: Operation, command: Document) -> Result<u64, StoreError> {
+        let reply = self.write(Lane::Asking, command, self.limit).await;
+        let reply = reply.map_err(|error| call_failed(operation, error))?;
+        Ok(reply.get_i32("n").ok().and_then(|found| u64::try_from(found).ok()).unwrap_or(0))
+    }
+
+    /// The rows that `filter` finds, in the order of their names.
+    pub(crate) async fn find(
+        &self,
+        lane: Lane,
+        operation: Operation,
+        filter: Document,
+        limit: usize,
+    ) -> Result<Vec<(LockName, Row)>, StoreError> {
+        let sent = Instant::now();
+        let command = doc! {
+            "find": &self.collection,
+            "filter": filter,
+            "projection": Row::fields(),
+            "sort": { "_id": 1 },
+            "limit": i64::try_from(limit).unwrap_or(i64::MAX),
+            "collation": simple_collation(),
+            // What a failover can't undo.
+            "readConcern": { "level": "majority" },
+            "maxTimeMS": millis(self.limit),
+        };
+        let _turn = self.turn(lane).await;
+        let found = async {
+            let cursor = self.database.run_cursor_command(command).selection_criteria(primary()).await?;
+            cursor.try_collect::<Vec<Document>>().await
+        };
+        let rows = found.await.map_err(|error: DriverError| call_failed(operation, error.into()))?;
+        let mut named = Vec::with_capacity(rows.len());
+        for row in rows {
+            if let Some(read) = Row::read(operation, &row, sent)? {
+                named.push((Row::name(operation, &row)?, read));
+            }
+        }
+        Ok(named)
+    }
+
+    /// With the write concern that leases need, whatever the URL says: known to the majority, in its journal.
+    async fn write(&self, lane: Lane, mut command: Document, limit: Duration) -> Result<Document, CallError> {
+        let limit = millis(limit);
+        command.insert("writeConcern", doc! { "w": "majority", "j": true, "wtimeout": limit });
+        command.insert("maxTimeMS", limit);
+        let reply = self.send(lane, command).await?;
+        CallError::in_reply(&reply).map_or(Ok(reply), Err)
+    }
+
+    /// By `run_command`, of which a driver promises that it adds nothing to it and sends it once.
+    async fn send(&self, lane: Lane, command: Document) -> Result<Document, CallError> {
+        let _turn = self.turn(lane).await;
+        Ok(self.database.run_command(command).selection_criteria(primary()).await?)
+    }
+
+    /// The pool has room for all that have a turn, and a few connections more.
+    async fn turn(&self, lane: Lane) -> Option<SemaphorePermit<'_>> {
+        match lane {
+            Lane::Keeping => None,
+            // An error would say that the semaphore was closed, which nobody does.
+            Lane::Asking => self.turns.acquire().await.ok(),
+        }
+    }
+}
+
+/// Names are compared byte by byte, whatever the collection's own collation is.
+pub(crate) fn simple_collation() -> Document {
+    doc! { "locale": "simple" }
+}
+
+fn primary() -> SelectionCriteria {
+    SelectionCriteria::ReadPreference(ReadPreference::Primary)
+}

@@ -1,0 +1,281 @@
+//! The store: each operation is one command, in one round trip.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+};
+use golock_core::{FencingToken, LockName, async_trait};
+use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
+
+use crate::answers::{acquired, fenced, listed, released, renewed};
+use crate::builder::MongoStoreBuilder;
+use crate::error::BACKEND;
+use crate::schema;
+use crate::session::{Change, Image, Lane, OnNoRow, Session, simple_collation};
+use crate::statements::{MAX_TOKEN, Statements};
+use crate::wakeups;
+
+/// The most requests in one call.
+const MAX_BATCH: usize = 500;
+
+/// How long, of many leases, one may hold up the others' answers: part of the shortest lease, but time enough for a
+/// majority to acknowledge it.
+const BATCH_SHARE: u32 = 8;
+const BATCH_LEAST: Duration = Duration::from_millis(100);
+const BATCH_MOST: Duration = Duration::from_secs(1);
+
+/// Locks in a collection of MongoDB.
+///
+/// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is
+/// promised, and what it costs.
+pub struct MongoStore {
+    session: Session,
+    statements: Statements,
+}
+
+impl MongoStore {
+    /// A store over the collection `golock` of `database`, by a client of its own with the application's options:
+    /// see [`MongoStoreBuilder::build`] for why it takes no [`Client`](mongodb::Client).
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened. Nothing was written.
+    pub async fn new(options: ClientOptions, database: &str) -> Result<Self, StoreError> {
+        Self::builder().database(database).build(options).await
+    }
+
+    /// A store over the collection `golock` of the servers at `url`: see [`MongoStoreBuilder::connect`].
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened. Nothing was written.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder().connect(url).await
+    }
+
+    /// Sets up a store: database, collection, timeout.
+    pub fn builder() -> MongoStoreBuilder {
+        MongoStoreBuilder::new()
+    }
+
+    pub(crate) fn over(session: Session) -> Result<Self, StoreError> {
+        Ok(Self { session, statements: Statements::load()? })
+    }
+
+    async fn acquire_one(&self, request: &AcquireRequest) -> Result<AcquireAnswer, StoreError> {
+        let change = Change {
+            operation: Operation::Acquire,
+            lane: Lane::Asking,
+            name: &request.name,
+            condition: Document::new(),
+            update: self.statements.acquire(request),
+            on_no_row: OnNoRow::Insert,
+            answer: Image::After,
+            limit: self.session.limit(),
+        };
+        acquired(self.session.change(&change).await?.as_ref(), request)
+    }
+
+    async fn renew_one(&self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
+        let change = Change {
+            operation: Operation::Renew,
+            lane: Lane::Keeping,
+            name: &request.name,
+            condition: Document::new(),
+            update: self.statements.renew(request),
+            on_no_row: OnNoRow::Nothing,
+            answer: Image::After,
+            limit,
+        };
+        Ok(renewed(self.session.change(&change).await?.as_ref(), request))
+    }
+
+    /// One of many: whose row is held up by somebody's open transaction is answered as the row stands, and not
+    /// extended, so that the others are.
+    async fn renew_one_of(&self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
+        match self.renew_one(request, limit).await {
+            Err(error) if error.kind() == StoreErrorKind::Timeout => {
+                let filter = doc! { "_id": request.name.as_str() };
+                let rows = self.session.find(Lane::Keeping, Operation::Renew, filter, 1).await?;
+                Ok(renewed(rows.first().map(|(_, row)| row), request))
+            }
+            answer => answer,
+        }
+    }
+
+    async fn release_one(&self, request: &ReleaseRequest) -> Result<ReleaseAnswer, StoreError> {
+        let change = Change {
+            operation: Operation::Release,
+            lane: Lane::Keeping,
+            name: &request.name,
+            condition: Document::new(),
+            update: self.statements.release(request),
+            on_no_row: OnNoRow::Insert,
+            answer: Image::Before,
+            limit: self.session.limit(),
+        };
+        Ok(released(self.session.change(&change).await?.as_ref(), request))
+    }
+
+    async fn fence(
+        &self,
+        operation: Operation,
+        name: &LockName,
+        at_once: bool,
+    ) -> Result<Option<FencingToken>, StoreError> {
+        let change = Change {
+            operation,
+            lane: Lane::Asking,
+            name,
+            condition: self.statements.alive(),
+            update: self.statements.fence(at_once),
+            on_no_row: OnNoRow::Nothing,
+            answer: Image::After,
+            limit: self.session.limit(),
+        };
+        fenced(operation, self.session.change(&change).await?.as_ref(), at_once)
+    }
+
+    async fn held(&self, operation: Operation, filter: Document, limit: usize) -> Result<Vec<LockInfo>, StoreError> {
+        let rows = self.session.find(Lane::Asking, operation, filter, limit).await?;
+        Ok(rows.into_iter().filter_map(|(name, row)| listed(name, &row)).collect())
+    }
+}
+
+#[async_trait]
+impl LockStore for MongoStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(BACKEND, MAX_BATCH, self.session.limit(), self.session.pushes, MAX_TOKEN)
+    }
+
+    async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
+        join_all(requests.iter().map(|request| self.acquire_one(request))).await.into_iter().collect()
+    }
+
+    async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        if let [request] = requests {
+            return Ok(vec![self.renew_one(request, self.session.limit()).await?]);
+        }
+        let shortest = requests.iter().map(|request| request.lease).min().unwrap_or(BATCH_MOST);
+        let limit = (shortest / BATCH_SHARE).clamp(BATCH_LEAST, BATCH_MOST).min(self.session.limit());
+        join_all(requests.iter().map(|request| self.renew_one_of(request, limit))).await.into_iter().collect()
+    }
+
+    async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        join_all(requests.iter().map(|request| self.release_one(request))).await.into_iter().collect()
+    }
+
+    async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let updates: Vec<Document> = requests
+            .iter()
+            .map(|request| {
+                doc! {
+                    "q": { "_id": request.name.as_str() },
+                    "u": [self.statements.mark_waiting(request)],
+                    "collation": simple_collation(),
+                }
+            })
+            .collect();
+        let command = doc! { "update": self.session.collection(), "updates": updates, "ordered": false };
+        self.session.write_all(Operation::MarkWaiting, command).await.map(drop)
+    }
+
+    fn wakeups(&self) -> Option<Wakeups> {
+        self.session.pushes.then(|| wakeups::stream(self.session.rows()))
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
+        let found = self.held(Operation::Inspect, doc! { "_id": name.as_str() }, 1).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
+        // To MongoDB no limit is none.
+        if request.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut names = doc! { "$gte": &request.prefix };
+        if let Some(end) = after_prefix(&request.prefix) {
+            names.insert("$lt", end);
+        }
+        if let Some(after) = &request.after {
+            names.insert("$gt", after.as_str());
+        }
+        let mut filter = doc! { "_id": names };
+        filter.extend(self.statements.alive());
+        self.held(Operation::List, filter, request.limit).await
+    }
+
+    async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::Revoke, name, false).await
+    }
+
+    async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::ForceUnlock, name, true).await
+    }
+
+    async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
+        let deletes = [doc! { "q": self.statements.idle(idle_for), "limit": 0, "collation": simple_collation() }];
+        let command = doc! { "delete": self.session.collection(), "deletes": deletes };
+        self.session.write_all(Operation::Purge, command).await
+    }
+
+    fn schema(&self) -> String {
+        schema::text(self.session.database(), self.session.collection())
+    }
+}
+
+impl fmt::Debug for MongoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoStore")
+            .field("database", &self.session.database())
+            .field("collection", &self.session.collection())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first name that comes after every name with this prefix, byte by byte: UTF-8 is ordered as its characters are.
+/// `None`: no name does.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut head = prefix.to_owned();
+    while let Some(last) = head.pop() {
+        // The range leaves out what is no character.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            head.push(next);
+            return Some(head);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after_prefix;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_character() {
+        assert_eq!(after_prefix(""), None);
+        assert_eq!(after_prefix("a%"), Some("a&".to_owned()));
+        assert_eq!(after_prefix("a\u{d7ff}"), Some("a\u{e000}".to_owned()));
+        assert_eq!(after_prefix("a\u{10ffff}"), Some("b".to_owned()));
+        assert_eq!(after_prefix("\u{10ffff}"), None);
+    }
+}
