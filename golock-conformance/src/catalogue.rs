@@ -157,6 +157,8 @@ racing {
     concurrent_releases_release_once: "S6 S16", [];
     /// An acquire and its undo sent at once leave the name free, whichever comes first.
     undo_racing_its_acquire_leaves_no_orphan: "S14", [];
+    /// A renewal and the release of the same grant sent at once leave the name free, whichever comes first (Redisson #7272).
+    renewal_racing_the_release_recreates_nothing: "S8", [];
     /// Batches over the same names in different orders neither deadlock nor fail, and leave nothing behind.
     batches_in_opposite_orders_neither_fail_nor_block: "L10", [Batches];
 }
@@ -165,6 +167,8 @@ history {
     leases_running_out_under_waiters_never_overlap: "S1 S3", [];
     /// The same with holders that also renew and release.
     mixed_history_has_one_holder_at_a_time: "S1 S3", [];
+    /// What holders of six lockers believe, `is_held`, never overlaps.
+    believed_holds_never_overlap: "S2", [];
     /// Leases of 30 ms, both ways, for half a minute each.
     leases_running_out_for_half_a_minute_never_overlap: "S1 S3", [LongRun];
 }
@@ -251,6 +255,8 @@ faults {
     lock_and_unlock_are_two_round_trips: "", [Through];
     /// A refusal is one round trip, and a renewal is one.
     refusal_and_renewal_are_one_round_trip: "", [Through];
+    /// A hundred waiters of one locker cost the server a few statements, not a hundred times as many (Redisson #5046).
+    waiting_costs_little_whatever_the_number_of_waiters: "L9", [Through];
     /// A `try_lock` dropped while its request is on its way leaves nothing.
     try_lock_dropped_before_it_is_sent_leaves_nothing: "S17", [Through];
     /// A `try_lock` dropped when it was executed but not answered leaves nothing.

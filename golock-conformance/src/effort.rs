@@ -39,7 +39,7 @@ pub(crate) const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// The seconds that a whole case may take.
 pub(crate) fn limit(long: bool) -> Duration {
-    Duration::from_secs(if long { 15 * 60 } else { 60 })
+    Duration::from_secs(if long { 15 * 60 } else { 120 })
 }
 
 #[allow(clippy::panic, reason = "a misspelt number must not run the default in silence")]

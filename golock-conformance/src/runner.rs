@@ -4,6 +4,7 @@
 use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -80,7 +81,7 @@ impl fmt::Debug for Opened {
 }
 
 /// Runs every case over every target, as libtest would: `cargo test -- postgres::tokens` filters, `--list` lists.
-/// `--describe` tells what each case proves and needs.
+/// `--describe` tells what each case proves and needs; with `GOLOCK_TIMES=1` each case says how long it took.
 ///
 /// The targets are opened at once, when it is known that one of their cases will run, and closed at the end.
 /// A trial is called `target::case`.
@@ -184,7 +185,10 @@ impl Slot {
         } else {
             (Some(self.gate.read().await), None)
         };
-        match run_case(&*fixture, case).await {
+        let begun = Instant::now();
+        let outcome = run_case(&*fixture, case).await;
+        tell_time(&self.id, case, begun.elapsed());
+        match outcome {
             Outcome::Passed => Ok(Completion::Completed),
             Outcome::Ignored(reason) => Ok(Completion::ignored_with(reason)),
             Outcome::Failed(reason) => Err(format!("{reason}\nwhich is to prove: {}", case.proves()).into()),
@@ -199,6 +203,13 @@ fn trial_name(id: &str, case: &Case) -> String {
 /// Whether `GOLOCK_REQUIRE` lists the server.
 fn required(id: &str) -> bool {
     std::env::var("GOLOCK_REQUIRE").is_ok_and(|ids| ids.split(',').any(|required| required.trim() == id))
+}
+
+#[allow(clippy::print_stderr, reason = "it was asked for by GOLOCK_TIMES=1")]
+fn tell_time(id: &str, case: &Case, took: Duration) {
+    if std::env::var("GOLOCK_TIMES").is_ok_and(|value| value == "1") {
+        eprintln!("{:>7.1} s {}", took.as_secs_f64(), trial_name(id, case));
+    }
 }
 
 #[allow(clippy::print_stdout, reason = "it was asked for on the command line")]

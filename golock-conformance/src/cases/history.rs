@@ -7,6 +7,7 @@ use golock_core::{FencingToken, LockName};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+use super::locking::options;
 use crate::client::Client;
 use crate::context::Context;
 use crate::effort;
@@ -23,6 +24,40 @@ pub(crate) async fn mixed_history_has_one_holder_at_a_time(cx: &Context<'_>) {
 pub(crate) async fn leases_running_out_for_half_a_minute_never_overlap(cx: &Context<'_>) {
     history(cx, Duration::from_secs(30), Habit::LetRunOut).await;
     history(cx, Duration::from_secs(30), Habit::Mixed).await;
+}
+
+pub(crate) async fn believed_holds_never_overlap(cx: &Context<'_>) {
+    let name = cx.name("contended");
+    let end = Instant::now() + effort::churn();
+    let mut tasks = JoinSet::new();
+    for at in 0..6 {
+        let (locker, name) = (cx.locker().await, name.clone());
+        tasks.spawn(async move {
+            let mut seen = Vec::new();
+            while Instant::now() < end {
+                let Ok(lock) = locker.lock(options(&name, BELIEVED).wait(effort::GIVE_UP)).await else {
+                    continue;
+                };
+                let mut held = Held { token: lock.token(), received: Instant::now(), until: Instant::now() };
+                // Some let it run out, some unlock in the middle.
+                for _ in 0..if at % 2 == 0 { usize::MAX } else { 10 } {
+                    let looked = Instant::now();
+                    if !lock.is_held() {
+                        break;
+                    }
+                    held.until = looked;
+                    time::sleep(Duration::from_millis(2)).await;
+                }
+                seen.push(held);
+            }
+            seen
+        });
+    }
+    let mut history = Vec::new();
+    while let Some(ended) = tasks.join_next().await {
+        history.extend(unpanicked(ended));
+    }
+    check(history);
 }
 
 /// What a holder does with its lease.
@@ -104,6 +139,9 @@ fn check(mut history: Vec<Held>) {
 
 /// Runs out again and again while others wait for it.
 const LEASE: Duration = Duration::from_millis(30);
+
+/// Long enough to be handed out on a busy machine.
+const BELIEVED: Duration = Duration::from_millis(200);
 
 /// 1 % between two clocks, and a millisecond that a server may round away.
 const ROUNDING: Duration = Duration::from_millis(2);

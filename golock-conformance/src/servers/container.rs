@@ -25,6 +25,7 @@ pub(super) struct Container {
 
 impl Container {
     /// Starts a container of the kind, and says where its server will listen. An error is one line for people.
+    #[allow(clippy::print_stderr, reason = "whoever runs the tests wants to know why no server started")]
     pub(super) async fn start(kind: &Kind) -> Result<(Self, String), String> {
         let (name, tag) = kind.image();
         let mut tries = 0;
@@ -38,9 +39,12 @@ impl Container {
                 // Somebody was faster.
                 Err(error) if tries < 3 && error.contains("already") => tries += 1,
                 Err(error) => {
-                    let (url, image) = (kind.url_variable(), kind.image_variable());
+                    // The cause once; the reason is repeated with every case.
+                    eprintln!("{}: {name}:{tag} did not start: {error}", kind.id);
                     return Err(format!(
-                        "no server: image {name}:{tag} did not start ({error}); set {url} or {image}"
+                        "no server: neither {} nor {} names one, and {name}:{tag} did not start",
+                        kind.url_variable(),
+                        kind.image_variable()
                     ));
                 }
             }

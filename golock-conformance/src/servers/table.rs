@@ -20,6 +20,21 @@ pub(super) struct Kind {
 const KINDS: &[Kind] = &[
     Kind { id: "postgres", image: "postgres:18", ..POSTGRES },
     Kind { id: "postgres15", image: "postgres:15", ..POSTGRES },
+    Kind { id: "mssql", image: "mcr.microsoft.com/mssql/server:2022-latest", ..MSSQL },
+    Kind {
+        id: "redis",
+        image: "redis:8",
+        command: &["redis-server", "--appendonly", "yes", "--save", ""],
+        ..REDIS
+    },
+    Kind {
+        id: "valkey",
+        image: "valkey/valkey:9",
+        command: &["valkey-server", "--appendonly", "yes", "--save", ""],
+        ..REDIS
+    },
+    Kind { id: "mysql", image: "mysql:9", command: &["mysqld", "--max-connections=500"], ..MYSQL },
+    Kind { id: "mariadb", image: "mariadb:11.8", command: &["mariadbd", "--max-connections=500"], ..MYSQL },
 ];
 
 const POSTGRES: Kind = Kind {
@@ -30,6 +45,28 @@ const POSTGRES: Kind = Kind {
     // Many clients at once. A killed process loses nothing without fsync, only a killed machine would.
     command: &["postgres", "-c", "max_connections=500", "-c", "fsync=off"],
     url: "postgres://postgres:golock-test@{address}/postgres",
+};
+
+/// A killed process loses nothing of its append-only file, only a killed machine would.
+const REDIS: Kind = Kind { id: "", image: "", port: 6379, env: &[], command: &[], url: "redis://{address}" };
+
+const MYSQL: Kind = Kind {
+    id: "",
+    image: "",
+    port: 3306,
+    env: &[("MYSQL_ROOT_PASSWORD", "golock-test")],
+    command: &[],
+    url: "mysql://root:golock-test@{address}/mysql",
+};
+
+const MSSQL: Kind = Kind {
+    id: "",
+    image: "",
+    port: 1433,
+    // Microsoft's terms for the image's developer edition: https://go.microsoft.com/fwlink/?LinkId=746388
+    env: &[("ACCEPT_EULA", "Y"), ("MSSQL_SA_PASSWORD", "Golock-test1")],
+    command: &[],
+    url: "mssql://sa:Golock-test1@{address}/tempdb?trust_server_certificate=true",
 };
 
 impl Kind {
