@@ -35,6 +35,7 @@ const KINDS: &[Kind] = &[
     },
     Kind { id: "mysql", image: "mysql:9", command: &["mysqld", "--max-connections=500"], ..MYSQL },
     Kind { id: "mariadb", image: "mariadb:11.8", command: &["mariadbd", "--max-connections=500"], ..MYSQL },
+    Kind { id: "mssql", image: "mcr.microsoft.com/mssql/server:2022-latest", ..MSSQL },
 ];
 
 const POSTGRES: Kind = Kind {
@@ -67,6 +68,16 @@ const MSSQL: Kind = Kind {
     env: &[("ACCEPT_EULA", "Y"), ("MSSQL_SA_PASSWORD", "Golock-test1")],
     command: &[],
     url: "mssql://sa:Golock-test1@{address}/tempdb?trust_server_certificate=true",
+};
+
+const MSSQL: Kind = Kind {
+    id: "",
+    image: "",
+    port: 1433,
+    // Microsoft's terms for the image's developer edition: https://go.microsoft.com/fwlink/?LinkId=746388
+    env: &[("ACCEPT_EULA", "Y"), ("MSSQL_SA_PASSWORD", "Golock-test1")],
+    command: &[],
+    url: "mssql://sa:Golock-test1@{address}/master?trust_server_certificate=true",
 };
 
 impl Kind {
