@@ -1,0 +1,37 @@
+//! One leader among many processes, for as long as it lives: start it in two terminals, then stop one.
+//! `cargo run --example leader`.
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::time::Duration;
+
+use golock_core::{LockOptions, LockWatch};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let locker = golock_postgres::connect(&golock_examples::database_url()).await?;
+    let office = LockOptions::new("leader").lock_at_most(Duration::from_secs(10)).auto_renew(true);
+    loop {
+        println!("waiting for the office");
+        let lock = locker.lock(office.clone()).await?;
+        println!("leading under token {}", lock.token());
+        tokio::select! {
+            biased;
+            // Ready before anybody else can lead: `lead` is dropped where it stands.
+            reason = lock.lost() => println!("no longer the leader: {reason}"),
+            () = lead(lock.watch()) => {}
+            stopped = tokio::signal::ctrl_c() => {
+                stopped?;
+                lock.unlock().await?; // the next one leads at once, not after the lease
+                locker.shutdown(Duration::from_secs(5)).await;
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn lead(office: LockWatch) {
+    loop {
+        println!("leading, {:.1} s of the lease left", office.remaining().as_secs_f64());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
