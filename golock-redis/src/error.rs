@@ -1,0 +1,168 @@
+//! From what the driver and the server say to the kinds of failure that golock knows.
+
+use std::error::Error as StdError;
+
+use fred::error::{Error as DriverError, ErrorKind};
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+
+/// How errors, logs and metrics name this backend.
+pub(crate) const BACKEND: &str = "redis";
+
+/// A failure that this crate names itself.
+pub(crate) fn failure(
+    operation: Operation,
+    kind: StoreErrorKind,
+    why: impl Into<Box<dyn StdError + Send + Sync>>,
+) -> StoreError {
+    StoreError::new(BACKEND, operation, kind, why)
+}
+
+/// A call that the driver or the server failed.
+pub(crate) fn call_failed(operation: Operation, error: DriverError) -> StoreError {
+    let kind = reply_kind(error.details()).unwrap_or_else(|| driver_kind(&error));
+    failure(operation, kind, error)
+}
+
+/// A connection that could not be opened, or prepared.
+pub(crate) fn open_failed(error: DriverError, uses_tls: bool) -> StoreError {
+    let speaks_of_tls = ["tls", "certificate", "InvalidContentType", "AlertReceived"];
+    let is_tls = uses_tls && speaks_of_tls.iter().any(|word| error.details().contains(word));
+    match is_tls {
+        true => failure(Operation::Connect, StoreErrorKind::Tls, error),
+        false => call_failed(Operation::Connect, error),
+    }
+}
+
+/// The server does not know the script (any more).
+pub(crate) fn is_unknown_script(error: &DriverError) -> bool {
+    error.details().starts_with("NOSCRIPT")
+}
+
+/// The outcomes of all requests of one call, or the one error that stands for them.
+///
+/// An error that says that nothing was done may not stand for a call of which a part was done.
+pub(crate) fn all_or_error<T>(
+    operation: Operation,
+    outcomes: Vec<Result<T, StoreError>>,
+) -> Result<Vec<T>, StoreError> {
+    let requests = outcomes.len();
+    let (done, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    let done: Vec<T> = done.into_iter().filter_map(Result::ok).collect();
+    let mut failed: Vec<StoreError> = failed.into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() {
+        return Ok(done);
+    }
+    let unknown = failed.iter().position(|error| !error.kind().took_no_effect());
+    let first = failed.swap_remove(unknown.unwrap_or(0));
+    if unknown.is_some() || done.is_empty() {
+        return Err(first);
+    }
+    let kind = if first.is_transient() { StoreErrorKind::Timeout } else { StoreErrorKind::Other };
+    let why = first.source().map(ToString::to_string).unwrap_or_default();
+    let failed = requests - done.len();
+    Err(failure(operation, kind, format!("{failed} of {requests} requests failed: {}: {why}", first.kind())))
+}
+
+/// What the first word of an error that the server answered with stands for. `None`: the driver's own words.
+fn reply_kind(reply: &str) -> Option<StoreErrorKind> {
+    use StoreErrorKind as Kind;
+    let code = reply.split(' ').next().unwrap_or_default();
+    Some(match code {
+        "NOAUTH" | "WRONGPASS" => Kind::Authentication,
+        "NOPERM" => Kind::Permission,
+        "READONLY" => Kind::ReadOnly,
+        "LOADING" | "MASTERDOWN" | "BUSY" | "TRYAGAIN" | "OOM" | "MISCONF" | "NOREPLICAS" => Kind::Unavailable,
+        // The driver gives it to all requests on the connection, also to those that were executed before.
+        "CLUSTERDOWN" => Kind::Connection,
+        "WRONGTYPE" => Kind::SchemaMissing,
+        "NOPROTO" | "DENIED" => Kind::Configuration,
+        "ERR" if reply.contains("max number of clients") => Kind::Unavailable,
+        "ERR" if reply.contains("can't run this command") => Kind::Permission,
+        "ERR" if reply.starts_with("ERR AUTH ") || reply.contains("invalid password") => Kind::Authentication,
+        "ERR" if reply.contains("DB index") || reply.contains("SELECT is not allowed") => Kind::Configuration,
+        "ERR" if reply.contains("unknown command") || reply.contains("cluster support disabled") => {
+            Kind::Configuration
+        }
+        "MOVED" | "ASK" => Kind::Connection,
+        _ if code.len() > 1 && code.bytes().all(|byte| byte.is_ascii_uppercase()) => Kind::Other,
+        _ => return None,
+    })
+}
+
+fn driver_kind(error: &DriverError) -> StoreErrorKind {
+    use StoreErrorKind as Kind;
+    match error.kind() {
+        ErrorKind::Auth => Kind::Authentication,
+        ErrorKind::Tls => Kind::Tls,
+        ErrorKind::Timeout => Kind::Timeout,
+        ErrorKind::Config | ErrorKind::Url => Kind::Configuration,
+        // What fred calls unknown is a connection that ended before it had passed an answer on.
+        ErrorKind::IO
+        | ErrorKind::Canceled
+        | ErrorKind::Routing
+        | ErrorKind::Cluster
+        | ErrorKind::Sentinel
+        | ErrorKind::Backpressure
+        | ErrorKind::Protocol
+        | ErrorKind::Unknown => Kind::Connection,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use fred::error::{Error as DriverError, ErrorKind};
+    use golock_core::store::{Operation, StoreErrorKind as Kind};
+
+    use super::{all_or_error, call_failed, failure};
+
+    #[test]
+    fn replies_are_told_apart_by_their_first_word() {
+        for (reply, kind) in [
+            ("NOAUTH Authentication required.", Kind::Authentication),
+            ("WRONGPASS invalid username-password pair or user is disabled.", Kind::Authentication),
+            ("NOPERM this user has no permissions to run the 'hset' command", Kind::Permission),
+            ("READONLY You can't write against a read only replica.", Kind::ReadOnly),
+            ("LOADING Redis is loading the dataset in memory", Kind::Unavailable),
+            ("MASTERDOWN Link with MASTER is down", Kind::Unavailable),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Kind::Unavailable),
+            ("CLUSTERDOWN Hash slot not served", Kind::Connection),
+            ("WRONGTYPE Operation against a key holding the wrong kind of value", Kind::SchemaMissing),
+            ("ERR max number of clients reached", Kind::Unavailable),
+            ("ERR DB index is out of range", Kind::Configuration),
+            ("ERR user_script:1: attempt to perform arithmetic on a nil value", Kind::Other),
+            ("SOMETHING new", Kind::Other),
+        ] {
+            let error = call_failed(Operation::Acquire, DriverError::new(ErrorKind::Unknown, reply));
+            assert_eq!(error.kind(), kind, "{reply}");
+            assert!(error.source().is_some_and(|source| source.to_string().contains(reply)));
+        }
+    }
+
+    #[test]
+    fn what_the_driver_says_leaves_the_outcome_open() {
+        for (kind, details) in [
+            (ErrorKind::IO, "Connection closed."),
+            (ErrorKind::Canceled, "Canceled."),
+            (ErrorKind::Unknown, "channel closed"),
+            (ErrorKind::Unknown, "Too many failed write attempts."),
+            (ErrorKind::Timeout, "Request timed out."),
+        ] {
+            let error = call_failed(Operation::Acquire, DriverError::new(kind, details));
+            assert!(error.is_transient() && !error.kind().took_no_effect(), "{details}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_was_done_is_not_denied() {
+        let failed = |kind| Err(failure(Operation::Acquire, kind, "why"));
+        let kind_of = |outcomes| all_or_error(Operation::Acquire, outcomes).map_err(|error| error.kind());
+        assert_eq!(kind_of(vec![Ok(1), Ok(2)]), Ok(vec![1, 2]));
+        assert_eq!(kind_of(vec![failed(Kind::Unavailable), failed(Kind::Unavailable)]), Err(Kind::Unavailable));
+        assert_eq!(kind_of(vec![Ok(1), failed(Kind::Unavailable)]), Err(Kind::Timeout));
+        assert_eq!(kind_of(vec![Ok(1), failed(Kind::TokenExhausted)]), Err(Kind::Other));
+        assert_eq!(kind_of(vec![failed(Kind::Permission), failed(Kind::Connection)]), Err(Kind::Connection));
+    }
+}

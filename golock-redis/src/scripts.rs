@@ -1,0 +1,34 @@
+//! The scripts, read from `lua/`.
+
+use std::sync::LazyLock;
+
+use fred::util::sha1_hash;
+
+/// One script, as the server runs and knows it.
+pub(crate) struct Script {
+    pub(crate) text: String,
+    pub(crate) sha1: String,
+}
+
+pub(crate) static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/acquire.lua")));
+pub(crate) static WITHDRAW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/withdraw.lua")));
+pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/renew.lua")));
+pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/release.lua")));
+pub(crate) static MARK_WAITING: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("lua/mark_waiting.lua")));
+pub(crate) static FENCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/fence.lua")));
+pub(crate) static INSPECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/inspect.lua")));
+pub(crate) static PURGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/purge.lua")));
+
+impl Script {
+    fn new(own: &str) -> Self {
+        let text = without_comments(&format!("{}\n{own}", include_str!("lua/prelude.lua")));
+        Self { sha1: sha1_hash(&text), text }
+    }
+}
+
+/// The comments are for those who read the files.
+fn without_comments(lua: &str) -> String {
+    let lines = lua.lines().map(str::trim).filter(|line| !line.starts_with("--") && !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}

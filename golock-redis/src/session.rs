@@ -1,0 +1,218 @@
+//! A connection that locks can be had on, and what is sent over it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fred::error::{Error as DriverError, ErrorKind};
+use fred::interfaces::ClientLike;
+use fred::types::{ClusterHash, CustomCommand, Value};
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+
+use crate::answers::Reply;
+use crate::error::{call_failed, failure};
+use crate::clock::ServerClock;
+use crate::lane::Replicas;
+use crate::link::{Link, Setup};
+use crate::scripts::Script;
+
+pub(crate) struct Session {
+    link: Link,
+    clock: ServerClock,
+    within: Duration,
+    /// Since when it has been asked something without saying anything.
+    silent_since: Mutex<Option<Instant>>,
+}
+
+/// One call of a script: its key, and its arguments but the first.
+pub(crate) struct Call {
+    pub(crate) key: String,
+    pub(crate) arguments: Vec<Value>,
+}
+
+/// Calls of one script that are sent together.
+pub(crate) struct Flight<'a> {
+    pub(crate) script: &'a Script,
+    pub(crate) how: How,
+    pub(crate) calls: &'a [&'a Call],
+    pub(crate) replicas: Option<Replicas>,
+}
+
+/// How the server is told which script.
+#[derive(Clone, Copy)]
+pub(crate) enum How {
+    BySha1,
+    ByText,
+}
+
+/// What came back.
+pub(crate) struct Landed {
+    pub(crate) replies: Vec<Result<Reply, DriverError>>,
+    pub(crate) replicas: Option<i64>,
+}
+
+type Command = (CustomCommand, Vec<Value>);
+type Answers = Vec<Result<Value, DriverError>>;
+
+impl Session {
+    /// Opens a connection, and looks whether locks are safe there.
+    pub(crate) async fn open(setup: &Setup, within: Duration, may_evict: bool) -> Result<Self, StoreError> {
+        let link = Link::open(setup).await?;
+        let session = Self { link, clock: ServerClock::default(), within, silent_since: Mutex::default() };
+        let info = (command("INFO", ClusterHash::Random), Vec::new());
+        let mut answers = session.read_clock_and(Some(info)).await.map_err(|error| call_failed(Operation::Connect, error))?;
+        // Who may not ask finds out at the first lock, or never.
+        if let Some(Ok(info)) = answers.pop() {
+            check(&info.into_string().unwrap_or_default(), may_evict)?;
+        }
+        Ok(session)
+    }
+
+    /// It has ended, or says nothing any more.
+    pub(crate) fn is_over(&self) -> bool {
+        let silent_since = *self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        self.link.is_over() || silent_since.is_some_and(|since| since.elapsed() > self.within / 2)
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(crate) async fn fly(&self, flight: Flight<'_>) -> Result<Landed, DriverError> {
+        let deadline = match self.clock.deadline(Instant::now(), self.within) {
+            Some(deadline) => deadline,
+            None => {
+                self.read_clock_and(None).await?;
+                // Even a server so slow that its clock can't be known well enough is worth a try.
+                self.clock.deadline(Instant::now(), self.within).unwrap_or(i64::MAX)
+            }
+        };
+        let mut commands: Vec<Command> =
+            flight.calls.iter().map(|call| flight.command(call, deadline)).collect();
+        let calls = commands.len();
+        if let (Some(replicas), Some(first)) = (flight.replicas, flight.calls.first()) {
+            commands.push(replicas.command(&first.key));
+        }
+        let asked = Instant::now();
+        let mut answers = self.exchange(commands).await?;
+        let answered = Instant::now();
+        let replicas = answers.drain(calls..).next();
+        let replies: Vec<_> = answers.into_iter().map(|answer| answer.and_then(Reply::new)).collect();
+        if let Some(shown) = replies.iter().flatten().map(Reply::server_time).next() {
+            self.clock.read(asked, answered, shown);
+        }
+        Ok(Landed { replies, replicas: replicas.transpose()?.and_then(|confirmed| confirmed.as_i64()) })
+    }
+
+    /// Reads the server's clock, and asks something else in the same breath. The answer to that is the last one.
+    async fn read_clock_and(&self, other: Option<Command>) -> Result<Answers, DriverError> {
+        let time = (command("TIME", ClusterHash::Random), Vec::new());
+        let asked = Instant::now();
+        let mut answers = self.exchange([time].into_iter().chain(other).collect()).await?;
+        let answered = Instant::now();
+        let (seconds, micros): (i64, i64) = answers.remove(0)?.convert()?;
+        self.clock.read(asked, answered, seconds.saturating_mul(1_000_000).saturating_add(micros));
+        Ok(answers)
+    }
+
+    /// Sends commands together; one answer each, in their order.
+    async fn exchange(&self, commands: Vec<Command>) -> Result<Answers, DriverError> {
+        let expected = commands.len();
+        let pipeline = self.link.client().pipeline();
+        for (command, arguments) in commands {
+            // This only puts it down; nothing is sent yet.
+            pipeline.custom::<Value, _>(command, arguments).await?;
+        }
+        let answers = self.answer(async { Ok(pipeline.try_all::<Value>().await) }).await?;
+        if answers.len() == expected {
+            return Ok(answers);
+        }
+        // One error for all.
+        Err(answers.into_iter().find_map(Result::err).unwrap_or_else(ended))
+    }
+
+    /// The answer to what is asked on this connection, if it lives so long.
+    pub(crate) async fn answer<T>(
+        &self,
+        asking: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, DriverError> {
+        let silent_since = || self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        silent_since().get_or_insert_with(Instant::now);
+        let answer = self.link.unless_over(asking).await;
+        *silent_since() = None;
+        answer.unwrap_or_else(|| Err(ended()))
+    }
+}
+
+impl Flight<'_> {
+    fn command(&self, call: &Call, deadline: i64) -> Command {
+        let (name, script) = match self.how {
+            How::BySha1 => ("EVALSHA", &self.script.sha1),
+            How::ByText => ("EVAL", &self.script.text),
+        };
+        let mut arguments: Vec<Value> = vec![script.as_str().into(), 1.into(), call.key.as_str().into(), deadline.into()];
+        arguments.extend(call.arguments.iter().cloned());
+        (command(name, ClusterHash::from(call.key.as_str())), arguments)
+    }
+}
+
+impl Replicas {
+    /// It waits for all that this connection has written so far. In a Cluster it has to reach the same node.
+    fn command(self, key: &str) -> Command {
+        // Zero would be for ever.
+        let milliseconds = i64::try_from(self.within.as_millis()).unwrap_or(i64::MAX).max(1);
+        (command("WAIT", ClusterHash::from(key)), vec![i64::from(self.count).into(), milliseconds.into()])
+    }
+}
+
+fn command(name: &'static str, hash: ClusterHash) -> CustomCommand {
+    CustomCommand::new_static(name, hash, false)
+}
+
+fn ended() -> DriverError {
+    DriverError::new(ErrorKind::IO, "the connection ended before an answer came")
+}
+
+/// Whether locks are safe on a server that says this of itself.
+fn check(info: &str, may_evict: bool) -> Result<(), StoreError> {
+    let field = |name: &str| {
+        let value = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned());
+        info.lines().find_map(value).unwrap_or_default()
+    };
+    if field("role") == "slave" {
+        let why = "the server is a replica: role:slave";
+        return Err(failure(Operation::Connect, StoreErrorKind::ReadOnly, why));
+    }
+    let policy = field("maxmemory_policy");
+    let is_limited = !matches!(&*field("maxmemory"), "" | "0");
+    if !may_evict && is_limited && !matches!(&*policy, "" | "noeviction") {
+        let why = format!("maxmemory-policy is {policy}: the server may delete locks that are held; set noeviction");
+        return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use golock_core::store::StoreErrorKind as Kind;
+
+    use super::check;
+
+    #[test]
+    fn servers_that_may_delete_locks_are_refused_by_the_settings_name() {
+        let info = |maxmemory, policy| format!("# Memory\r\nmaxmemory:{maxmemory}\r\nmaxmemory_policy:{policy}\r\n");
+        assert!(check(&info("0", "allkeys-lru"), false).is_ok(), "without a limit nothing is evicted");
+        assert!(check(&info("1000", "noeviction"), false).is_ok());
+        assert!(check(&info("1000", "volatile-ttl"), true).is_ok());
+        let error = check(&info("1000", "volatile-ttl"), false).unwrap_err();
+        assert_eq!(error.kind(), Kind::Configuration);
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("maxmemory-policy"));
+    }
+
+    #[test]
+    fn replicas_are_refused() {
+        let error = check("# Replication\r\nrole:slave\r\n", false).unwrap_err();
+        assert_eq!(error.kind(), Kind::ReadOnly);
+        assert!(check("# Replication\r\nrole:master\r\n", false).is_ok());
+        assert!(check("", false).is_ok(), "nothing may be known");
+    }
+}

@@ -1,0 +1,335 @@
+//! The store: each operation is one script per name, in one round trip.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::interfaces::{ClientLike, ClusterInterface, KeysInterface};
+use fred::types::config::{Options, Server};
+use fred::types::scan::ScanType;
+use fred::types::{Key, Value};
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+};
+use golock_core::{FencingToken, LockName, async_trait};
+
+use crate::answers::Reply;
+use crate::builder::RedisStoreBuilder;
+use crate::error::{BACKEND, call_failed, failure};
+use crate::keys::Prefix;
+use crate::lane::{Lane, Replicas};
+use crate::link::Setup;
+use crate::scripts::{self, Script};
+use crate::session::Call;
+use crate::{listener, schema};
+
+/// The most requests in one flight.
+const MAX_BATCH: usize = 100;
+
+/// The largest token that `lua/prelude.lua` makes.
+const MAX_TOKEN: i64 = 9_007_199_254_740_990;
+
+/// How many keys the server looks at in one step of a scan, during which it does nothing else: about a millisecond.
+const SCAN_STEP: u32 = 2_000;
+
+/// Locks in Redis or Valkey.
+///
+/// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is
+/// promised, and what it costs.
+pub struct RedisStore {
+    setup: Arc<Setup>,
+    prefix: Prefix,
+    retention: Duration,
+    request_timeout: Duration,
+    replicas: Option<Replicas>,
+    acquiring: Lane,
+    /// Renewals and releases: not behind acquires, nor behind what those wait for.
+    keeping: Lane,
+}
+
+impl RedisStore {
+    /// A store whose keys begin with `golock:`, with connections of its own, opened as `client` (a fred `Client` or
+    /// `Pool`) opens its own. None is opened yet: see [`RedisStoreBuilder::build`].
+    pub fn new(client: &impl ClientLike) -> Self {
+        match Self::builder().build(client) {
+            Ok(store) => store,
+            Err(error) => unreachable!("the defaults are what they may be: {error}"),
+        }
+    }
+
+    /// A store on the server at `url`, whose keys begin with `golock:`: see [`RedisStoreBuilder::connect`].
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::builder().connect(url).await
+    }
+
+    /// Sets up a store: prefix, timeout, retention of tokens, replicas.
+    pub fn builder() -> RedisStoreBuilder {
+        RedisStoreBuilder::new()
+    }
+
+    /// Opens its connections, if that is not done yet, and looks whether locks can be had: so that what is wrong is told
+    /// at once. The first call of a lock does the same.
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the rest to the first call.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.acquiring.session().await?;
+        self.keeping.session().await.map(drop)
+    }
+
+    pub(crate) fn over(setup: Arc<Setup>, prefix: Prefix, options: &RedisStoreBuilder) -> Self {
+        let lane = || Lane::new(setup.clone(), options.request_timeout, options.allow_eviction);
+        Self {
+            acquiring: lane(),
+            keeping: lane(),
+            setup,
+            prefix,
+            retention: options.token_retention,
+            request_timeout: options.request_timeout,
+            replicas: options.replicas,
+        }
+    }
+
+    /// A call on a name, with the arguments that are the script's own.
+    fn call(&self, name: &LockName, own: impl IntoIterator<Item = Value>) -> Call {
+        let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
+        let common = [retention.into(), self.prefix.as_str().into()];
+        Call { key: self.prefix.key(name), arguments: common.into_iter().chain(own).collect() }
+    }
+
+    /// An error if too few replicas have confirmed what was done.
+    fn confirmed(&self, operation: Operation, replicas: Option<i64>, kind: StoreErrorKind) -> Result<(), StoreError> {
+        let Some(wanted) = self.replicas else { return Ok(()) };
+        let confirmed = replicas.unwrap_or(0);
+        if confirmed >= i64::from(wanted.count) {
+            return Ok(());
+        }
+        let Replicas { count, within } = wanted;
+        Err(failure(operation, kind, format!("{confirmed} of {count} replicas confirmed it within {within:?}")))
+    }
+
+    /// Takes grants back that too few replicas have confirmed. Only then may the error say that nothing was done.
+    async fn withdraw(&self, granted: Vec<&AcquireRequest>) -> Result<(), StoreError> {
+        let calls: Vec<_> =
+            granted.into_iter().map(|request| self.call(&request.name, [request.grant.to_string().into()])).collect();
+        let withdrawn = self.keeping.run(Operation::Acquire, &scripts::WITHDRAW, &calls, None).await;
+        withdrawn.map(drop).map_err(|error| {
+            let why = format!("too few replicas confirmed it, and it could not be taken back: {error}");
+            failure(Operation::Acquire, StoreErrorKind::Timeout, why)
+        })
+    }
+
+    async fn fence(
+        &self,
+        operation: Operation,
+        name: &LockName,
+        how: &'static str,
+    ) -> Result<Option<FencingToken>, StoreError> {
+        let call = self.call(name, [Value::from_static_str(how)]);
+        self.acquiring.run_one(operation, &scripts::FENCE, call).await?.fenced(operation)
+    }
+
+    /// The names of all keys whose names begin with `names`, in the order of their bytes; some may be free.
+    ///
+    /// A scan sees every key that is there from its beginning to its end, some twice.
+    async fn scan(&self, operation: Operation, names: &str) -> Result<BTreeSet<LockName>, StoreError> {
+        let session = self.acquiring.session().await?;
+        let client = session.link().client();
+        let nodes: Vec<Option<Server>> = match client.cached_cluster_state() {
+            Some(state) => state.unique_primary_nodes().into_iter().map(Some).collect(),
+            None => vec![None],
+        };
+        let pattern = self.prefix.pattern(names);
+        let mut found = BTreeSet::new();
+        for cluster_node in nodes {
+            let node = client.with_options(&Options { cluster_node, ..Options::default() });
+            let mut cursor = "0".to_owned();
+            loop {
+                let step = node.scan_page::<(String, Vec<Key>), _, _>(
+                    cursor,
+                    pattern.clone(),
+                    Some(SCAN_STEP),
+                    Some(ScanType::Hash),
+                );
+                let (next, keys) = session.answer(step).await.map_err(|error| call_failed(operation, error))?;
+                found.extend(keys.iter().filter_map(|key| self.prefix.name(key.as_bytes())));
+                if next == "0" {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Runs a script for each of many names; at most [`MAX_BATCH`] at once.
+    async fn run_each(
+        &self,
+        operation: Operation,
+        script: &Script,
+        names: &[LockName],
+        own: impl Fn() -> Vec<Value>,
+    ) -> Result<Vec<Reply>, StoreError> {
+        let mut replies = Vec::with_capacity(names.len());
+        for names in names.chunks(MAX_BATCH) {
+            let calls: Vec<_> = names.iter().map(|name| self.call(name, own())).collect();
+            replies.extend(self.acquiring.run(operation, script, &calls, None).await?.replies);
+        }
+        Ok(replies)
+    }
+}
+
+#[async_trait]
+impl LockStore for RedisStore {
+    fn capabilities(&self) -> Capabilities {
+        // WAIT is for one node: what it is to confirm has to be there.
+        let max_batch = if self.replicas.is_some() && self.setup.is_clustered() { 1 } else { MAX_BATCH };
+        Capabilities::new(BACKEND, max_batch, self.request_timeout, true, MAX_TOKEN)
+    }
+
+    async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doing = Operation::Acquire;
+        let calls: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                let grant = request.grant.to_string();
+                self.call(&request.name, [grant.into(), request.lock_by.as_str().into(), micros(request.lease).into()])
+            })
+            .collect();
+        let ran = self.acquiring.run(doing, &scripts::ACQUIRE, &calls, self.replicas).await?;
+        let answers: Vec<_> = ran.replies.iter().map(Reply::acquired).collect::<Result<_, _>>()?;
+        let granted: Vec<_> = requests
+            .iter()
+            .zip(&answers)
+            .filter(|(_, answer)| matches!(answer, AcquireAnswer::Granted { .. }))
+            .map(|(request, _)| request)
+            .collect();
+        if !granted.is_empty()
+            && let Err(error) = self.confirmed(doing, ran.replicas, StoreErrorKind::Unavailable)
+        {
+            self.withdraw(granted).await?;
+            return Err(error);
+        }
+        Ok(answers)
+    }
+
+    async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doing = Operation::Renew;
+        let calls: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                let (grant, token) = (request.grant.to_string(), request.token.get());
+                self.call(&request.name, [grant.into(), token.into(), micros(request.lease).into()])
+            })
+            .collect();
+        let ran = self.keeping.run(doing, &scripts::RENEW, &calls, self.replicas).await?;
+        // The leases are longer by now, but a failover may forget that.
+        self.confirmed(doing, ran.replicas, StoreErrorKind::Timeout)?;
+        ran.replies.iter().map(Reply::renewed).collect()
+    }
+
+    async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let calls: Vec<_> = requests
+            .iter()
+            .map(|request| {
+                let grant = request.grant.to_string();
+                self.call(&request.name, [grant.into(), micros(request.lock_at_least).into()])
+            })
+            .collect();
+        let ran = self.keeping.run(Operation::Release, &scripts::RELEASE, &calls, None).await?;
+        ran.replies.iter().map(Reply::released).collect()
+    }
+
+    async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let calls: Vec<_> =
+            requests.iter().map(|mark| self.call(&mark.name, [micros(mark.standing).into()])).collect();
+        self.acquiring.run(Operation::MarkWaiting, &scripts::MARK_WAITING, &calls, None).await.map(drop)
+    }
+
+    fn wakeups(&self) -> Option<Wakeups> {
+        Some(listener::wakeups(self.setup.clone(), self.prefix.clone()))
+    }
+
+    async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
+        let doing = Operation::Inspect;
+        let reply = self.acquiring.run_one(doing, &scripts::INSPECT, self.call(name, [])).await?;
+        reply.inspected(doing, name.clone())
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
+        let doing = Operation::List;
+        let after = request.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let names = self.scan(doing, &request.prefix).await?;
+        let names: Vec<_> = names.range::<LockName, _>((after, Bound::Unbounded)).cloned().collect();
+        let mut held = Vec::new();
+        // Many names may be free: only as many are looked at as the page takes.
+        for names in names.chunks(MAX_BATCH) {
+            let replies = self.run_each(doing, &scripts::INSPECT, names, Vec::new).await?;
+            for (name, reply) in names.iter().zip(replies) {
+                held.extend(reply.inspected(doing, name.clone())?);
+            }
+            if held.len() >= request.limit {
+                break;
+            }
+        }
+        held.truncate(request.limit);
+        Ok(held)
+    }
+
+    async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::Revoke, name, "revoke").await
+    }
+
+    async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        self.fence(Operation::ForceUnlock, name, "force").await
+    }
+
+    async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
+        let doing = Operation::Purge;
+        let names: Vec<_> = self.scan(doing, "").await?.into_iter().collect();
+        let replies = self.run_each(doing, &scripts::PURGE, &names, || vec![micros(idle_for).into()]).await?;
+        Ok(replies.iter().filter(|reply| reply.word() == "purged").count() as u64)
+    }
+
+    fn schema(&self) -> String {
+        schema::text(&self.prefix)
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("servers", &self.setup.servers())
+            .field("prefix", &self.prefix.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whole microseconds, no less than asked for.
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(i64::MAX)
+}
