@@ -33,9 +33,9 @@ const KINDS: &[Kind] = &[
         command: &["valkey-server", "--appendonly", "yes", "--save", ""],
         ..REDIS
     },
+    Kind { id: "mongo", image: "mongo:8", ..MONGO },
     Kind { id: "mysql", image: "mysql:9", command: &["mysqld", "--max-connections=500"], ..MYSQL },
     Kind { id: "mariadb", image: "mariadb:11.8", command: &["mariadbd", "--max-connections=500"], ..MYSQL },
-    Kind { id: "mssql", image: "mcr.microsoft.com/mssql/server:2022-latest", ..MSSQL },
 ];
 
 const POSTGRES: Kind = Kind {
@@ -51,6 +51,21 @@ const POSTGRES: Kind = Kind {
 /// A killed process loses nothing of its append-only file, only a killed machine would.
 const REDIS: Kind = Kind { id: "", image: "", port: 6379, env: &[], command: &[], url: "redis://{address}" };
 
+/// A replica set of one, for change streams, that asks for passwords: members of such a set must share a key.
+const MONGO: Kind = Kind {
+    id: "",
+    image: "",
+    port: 27017,
+    env: &[("MONGO_INITDB_ROOT_USERNAME", "root"), ("MONGO_INITDB_ROOT_PASSWORD", "golock-test")],
+    command: &[
+        "bash",
+        "-c",
+        "echo golock >/tmp/key && chmod 400 /tmp/key && chown 999:999 /tmp/key && \
+         exec docker-entrypoint.sh mongod --replSet golock --keyFile /tmp/key --bind_ip_all",
+    ],
+    url: "mongodb://root:golock-test@{address}/?directConnection=true",
+};
+
 const MYSQL: Kind = Kind {
     id: "",
     image: "",
@@ -58,16 +73,6 @@ const MYSQL: Kind = Kind {
     env: &[("MYSQL_ROOT_PASSWORD", "golock-test")],
     command: &[],
     url: "mysql://root:golock-test@{address}/mysql",
-};
-
-const MSSQL: Kind = Kind {
-    id: "",
-    image: "",
-    port: 1433,
-    // Microsoft's terms for the image's developer edition: https://go.microsoft.com/fwlink/?LinkId=746388
-    env: &[("ACCEPT_EULA", "Y"), ("MSSQL_SA_PASSWORD", "Golock-test1")],
-    command: &[],
-    url: "mssql://sa:Golock-test1@{address}/tempdb?trust_server_certificate=true",
 };
 
 const MSSQL: Kind = Kind {
