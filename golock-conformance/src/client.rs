@@ -1,6 +1,8 @@
 //! A store in the hands of a case: one request at a time, and a panic where a case can't go on.
 
+use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use golock_core::store::{
@@ -25,6 +27,9 @@ pub(crate) const LABEL: &str = "conformance";
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) store: Arc<dyn LockStore>,
+    /// Transient errors are no failure: it asks again, and remembers that it did.
+    patient: bool,
+    asked_again: Arc<AtomicBool>,
 }
 
 /// A grant that a store made.
@@ -38,7 +43,17 @@ pub(crate) struct Grant {
 
 impl Client {
     pub(crate) fn new(store: Arc<dyn LockStore>) -> Self {
-        Self { store }
+        Self { store, patient: false, asked_again: Arc::default() }
+    }
+
+    /// For a case in which many want the same row at once: that it was not had in time excuses a call.
+    pub(crate) fn patient(self) -> Self {
+        Self { patient: true, ..self }
+    }
+
+    /// Whether a call was repeated, so that the answer may be that of a repetition.
+    pub(crate) fn asked_again(&self) -> bool {
+        self.asked_again.load(Ordering::SeqCst)
     }
 
     /// Acquires `name` for a new grant, which must succeed.
@@ -94,7 +109,7 @@ impl Client {
         lease: Duration,
     ) -> AcquireAnswer {
         let request = AcquireRequest::new(name.clone(), id, self::label(label), lease);
-        only(ok(self.store.acquire(&[request]).await))
+        self.answer(|| self.store.acquire(slice::from_ref(&request))).await
     }
 
     /// Acquires `name` as soon as it is free.
@@ -118,7 +133,7 @@ impl Client {
 
     pub(crate) async fn renew(&self, grant: &Grant, lease: Duration) -> RenewAnswer {
         let request = RenewRequest::new(grant.name.clone(), grant.id, grant.token, lease);
-        only(ok(self.store.renew(&[request]).await))
+        self.answer(|| self.store.renew(slice::from_ref(&request))).await
     }
 
     /// Renews, which must succeed: what remains.
@@ -131,15 +146,14 @@ impl Client {
     }
 
     pub(crate) async fn release_keeping(&self, grant: &Grant, lock_at_least: Duration) -> ReleaseAnswer {
-        only(ok(self
-            .store
-            .release(&[ReleaseRequest::new(grant.name.clone(), grant.id, lock_at_least)])
-            .await))
+        let request = ReleaseRequest::new(grant.name.clone(), grant.id, lock_at_least);
+        self.answer(|| self.store.release(slice::from_ref(&request))).await
     }
 
     /// Releases a grant that may hold nothing.
     pub(crate) async fn undo(&self, name: &LockName, id: GrantId) -> ReleaseAnswer {
-        only(ok(self.store.release(&[ReleaseRequest::new(name.clone(), id, Duration::ZERO)]).await))
+        let request = ReleaseRequest::new(name.clone(), id, Duration::ZERO);
+        self.answer(|| self.store.release(slice::from_ref(&request))).await
     }
 
     pub(crate) async fn inspect(&self, name: &LockName) -> Option<LockInfo> {
@@ -156,6 +170,22 @@ impl Client {
 
     pub(crate) async fn list(&self, request: &ListRequest) -> Vec<LockInfo> {
         ok(self.store.list(request).await)
+    }
+
+    async fn answer<T, F>(&self, call: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<Vec<T>, StoreError>>,
+    {
+        let mut patience = Patience::for_("an answer of the store");
+        loop {
+            match call().await {
+                Err(error) if self.patient && error.is_transient() => {
+                    self.asked_again.store(true, Ordering::SeqCst);
+                }
+                answers => return only(ok(answers)),
+            }
+            patience.pause().await;
+        }
     }
 
     pub(crate) async fn revoke(&self, name: &LockName) -> Option<FencingToken> {

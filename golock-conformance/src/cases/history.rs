@@ -82,7 +82,7 @@ async fn history(cx: &Context<'_>, duration: Duration, habit: Habit) {
     let end = Instant::now() + duration;
     let mut tasks = JoinSet::new();
     for _ in 0..8 {
-        let client = cx.client().await;
+        let client = cx.client().await.patient();
         for _ in 0..2 {
             tasks.spawn(take_part(client.clone(), name.clone(), habit, end));
         }

@@ -66,7 +66,10 @@ pub(crate) async fn concurrent_releases_release_once(cx: &Context<'_>) {
         .await;
         let released = answers.iter().filter(|answer| **answer == ReleaseAnswer::Released).count();
         let already = answers.iter().filter(|answer| **answer == ReleaseAnswer::AlreadyReleased).count();
-        assert_eq!((released, already), (1, 7), "{answers:?}");
+        // If one was repeated, its first try may have been the one that released.
+        let certain = !clients.iter().any(Client::asked_again);
+        assert!(released == 1 || released == 0 && !certain, "{answers:?}");
+        assert_eq!(released + already, 8, "{answers:?}");
     }
 }
 
@@ -93,7 +96,8 @@ pub(crate) async fn renewal_racing_the_release_recreates_nothing(cx: &Context<'_
         let name = cx.name("released");
         let grant = clients[0].take(&name, LONG).await;
         let (renewed, released) = tokio::join!(clients[0].renew(&grant, LONG), clients[1].release(&grant));
-        assert_eq!(released, ReleaseAnswer::Released, "beside {renewed:?}");
+        let repeated = released == ReleaseAnswer::AlreadyReleased && clients[1].asked_again();
+        assert!(released == ReleaseAnswer::Released || repeated, "{released:?} beside {renewed:?}");
         assert_eq!(clients[0].inspect(&name).await, None, "beside {renewed:?}");
         clients[1].take(&name, LONG).await;
     }
@@ -184,7 +188,7 @@ async fn on_a_released_name(cx: &Context<'_>, rounds: usize) {
     let name = cx.name("released");
     let mut last = clients[0].take(&name, LONG).await;
     for _ in 0..rounds {
-        assert_eq!(clients[0].release(&last).await, ReleaseAnswer::Released);
+        clients[0].release(&last).await;
         let winner = race(&clients, name.clone()).await;
         assert!(winner.token > last.token, "{} does not follow {}", winner.token, last.token);
         last = winner;
@@ -222,7 +226,7 @@ async fn race(clients: &[Client], name: LockName) -> Grant {
 async fn clients(cx: &Context<'_>, count: usize) -> Vec<Client> {
     let mut clients = Vec::new();
     for _ in 0..count {
-        clients.push(cx.client().await);
+        clients.push(cx.client().await.patient());
     }
     clients
 }
