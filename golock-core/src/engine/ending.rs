@@ -21,7 +21,7 @@ pub(super) struct Ending {
     request: ReleaseRequest,
     /// Who waits for it, and until when a transient failure is not yet an answer.
     reply: Option<(Reply<()>, Tick)>,
-    /// Once more then: an acquire that was given up may overtake its undo until this time.
+    /// Sent once more then, or later: until this time an acquire that was given up may overtake it.
     once_more: Option<Tick>,
     /// After this the lease is over by itself.
     over: Tick,
@@ -69,7 +69,17 @@ impl Keeper {
 
     fn end(&mut self, ending: Ending) {
         let grant = ending.request.grant;
-        self.endings.insert(grant, ending);
+        match self.endings.get_mut(&grant) {
+            None => drop(self.endings.insert(grant, ending)),
+            // Two calls of one grant were given up one after the other.
+            Some(known) => {
+                // After what is on its way, which may be done before that which it is to undo.
+                let after_it =
+                    known.under_way.then(|| self.calls.clock.now().after(Duration::from_millis(1)));
+                known.once_more = known.once_more.max(ending.once_more).max(after_it);
+                known.over = known.over.max(ending.over);
+            }
+        }
         self.end_again(grant);
     }
 
@@ -81,7 +91,12 @@ impl Keeper {
         self.send(self.calls.release(request));
     }
 
-    pub(super) fn released(&mut self, request: &ReleaseRequest, answer: Result<ReleaseAnswer, StoreError>) {
+    pub(super) fn released(
+        &mut self,
+        request: &ReleaseRequest,
+        sent: Tick,
+        answer: Result<ReleaseAnswer, StoreError>,
+    ) {
         let (now, grant, name) = (self.now(), request.grant, &request.name);
         let Some(mut ending) = self.endings.remove(&grant) else { return };
         ending.under_way = false;
@@ -91,7 +106,7 @@ impl Keeper {
                 if let Some((reply, _)) = ending.reply.take() {
                     let _ = reply.send(outcome(name, *answer, ending.in_doubt));
                 }
-                ending.once_more.take().filter(|at| *at > now)
+                ending.once_more.filter(|at| sent < *at)
             }
             Err(error) => {
                 ending.in_doubt |= !error.kind().took_no_effect();

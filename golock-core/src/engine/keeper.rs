@@ -166,7 +166,7 @@ impl Keeper {
             What::Acquired(request, answer) => self.acquired(request, sent, answer),
             What::Renewed(requests, answers) => self.renewed(requests, sent, answers),
             What::Extended(request, reply, answer) => self.extended(&request, sent, reply, answer),
-            What::Released(request, answer) => self.released(&request, answer),
+            What::Released(request, answer) => self.released(&request, sent, answer),
             What::Marked(request, outcome) => self.marked(&request, sent, outcome),
             What::Ran => {}
         }

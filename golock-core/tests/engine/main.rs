@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect by unwrapping it")]
 
 mod common;
+mod doubt;
 mod durations;
 mod ownership;
 mod shutdown;
