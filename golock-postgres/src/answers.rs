@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use golock_core::store::{AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind};
+use golock_core::store::{
+    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind,
+};
 use golock_core::{FencingToken, Holder, InvalidInput, Label, LockName, LostReason};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -68,13 +70,15 @@ pub(crate) fn released(row: &Row) -> Result<Option<ReleaseAnswer>, StoreError> {
 pub(crate) fn listed(operation: Operation, row: &Row) -> Result<LockInfo, StoreError> {
     let name: &[u8] = column(operation, row, "name")?;
     let name = std::str::from_utf8(name).ok().and_then(|name| LockName::new(name).ok());
-    let name = name.ok_or_else(|| failure(operation, StoreErrorKind::Other, "a name that golock did not write"))?;
+    let name =
+        name.ok_or_else(|| failure(operation, StoreErrorKind::Other, "a name that golock did not write"))?;
     Ok(LockInfo::new(name, holder(operation, row)?, column(operation, row, "released")?))
 }
 
 fn holder(operation: Operation, row: &Row) -> Result<Holder, StoreError> {
     Ok(Holder::new(
-        label(column(operation, row, "lock_by")?).map_err(|error| failure(operation, StoreErrorKind::Other, error))?,
+        label(column(operation, row, "lock_by")?)
+            .map_err(|error| failure(operation, StoreErrorKind::Other, error))?,
         micros(column(operation, row, "held_for")?),
         micros(column(operation, row, "remaining")?),
         FencingToken::new(column(operation, row, "token")?),

@@ -53,7 +53,8 @@ pub(crate) fn is_worth_another_try(error: &DriverError) -> bool {
 
 /// Another created the same thing at the same time: a schema, a table, its type, its comments.
 pub(crate) fn is_collision(error: &StoreError) -> bool {
-    let state = error.source().and_then(|error| error.downcast_ref::<DriverError>()).and_then(DriverError::code);
+    let state =
+        error.source().and_then(|error| error.downcast_ref::<DriverError>()).and_then(DriverError::code);
     matches!(
         state,
         Some(
@@ -99,7 +100,9 @@ impl OpenError {
         };
         match self {
             Self::Driver(error) => failure(Operation::Connect, kind, error),
-            error @ (Self::Unfit(..) | Self::TimedOut) => failure(Operation::Connect, kind, error.to_string()),
+            error @ (Self::Unfit(..) | Self::TimedOut) => {
+                failure(Operation::Connect, kind, error.to_string())
+            }
         }
     }
 }
@@ -127,17 +130,16 @@ fn is_plain(error: &DbError) -> bool {
 
 fn sql_kind(state: &SqlState, operation: Operation) -> StoreErrorKind {
     use StoreErrorKind as Kind;
-    let numbers = matches!(operation, Operation::Acquire | Operation::Release | Operation::Revoke | Operation::ForceUnlock);
+    let numbers = matches!(
+        operation,
+        Operation::Acquire | Operation::Release | Operation::Revoke | Operation::ForceUnlock
+    );
     match *state {
         // Of all numbers in a statement that makes a token, only the token can be that large.
         SqlState::NUMERIC_VALUE_OUT_OF_RANGE if numbers => Kind::TokenExhausted,
         SqlState::INSUFFICIENT_PRIVILEGE => Kind::Permission,
-        SqlState::UNDEFINED_TABLE
-        | SqlState::UNDEFINED_COLUMN
-        | SqlState::INVALID_SCHEMA_NAME
-        | SqlState::DATATYPE_MISMATCH
-        | SqlState::WRONG_OBJECT_TYPE
-        | SqlState::UNDEFINED_FUNCTION => Kind::SchemaMissing,
+        SqlState::SYNTAX_ERROR => Kind::Other,
+        SqlState::INVALID_SCHEMA_NAME | SqlState::NOT_NULL_VIOLATION => Kind::SchemaMissing,
         SqlState::READ_ONLY_SQL_TRANSACTION => Kind::ReadOnly,
         SqlState::T_R_SERIALIZATION_FAILURE
         | SqlState::T_R_DEADLOCK_DETECTED
@@ -150,6 +152,8 @@ fn sql_kind(state: &SqlState, operation: Operation) -> StoreErrorKind {
         _ => match &state.code()[..2] {
             "28" => Kind::Authentication,
             "08" => Kind::Connection,
+            // The statements don't fit what is there.
+            "42" => Kind::SchemaMissing,
             // 53: out of connections, memory, disk space. 57: shutting down, starting up.
             "53" | "57" => Kind::Unavailable,
             _ => Kind::Other,
@@ -194,6 +198,7 @@ mod tests {
             ("42P01", Kind::SchemaMissing),
             ("3F000", Kind::SchemaMissing),
             ("42703", Kind::SchemaMissing),
+            ("42P10", Kind::SchemaMissing),
             ("25006", Kind::ReadOnly),
             ("40001", Kind::Conflict),
             ("40P01", Kind::Conflict),

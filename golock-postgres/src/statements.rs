@@ -7,11 +7,12 @@ pub(crate) struct Statements {
     pub(crate) acquire: Sizes,
     /// Leaves out rows that other transactions have locked.
     pub(crate) renew: Sizes,
-    /// One request, waiting for its row.
-    pub(crate) renew_patiently: String,
-    /// One request leaves out a row that another transaction has locked; many wait.
+    /// Waits for them, briefly.
+    pub(crate) renew_patiently: Sizes,
+    /// Leaves out rows that other transactions have locked.
     pub(crate) release: Sizes,
-    pub(crate) release_patiently: String,
+    /// Waits for them, briefly.
+    pub(crate) release_patiently: Sizes,
     pub(crate) mark_waiting: Sizes,
     pub(crate) fence: String,
     pub(crate) list: String,
@@ -37,18 +38,34 @@ impl Sizes {
 const SKIP_LOCKED: &str = "SKIP LOCKED";
 const WAIT: &str = "";
 
+/// How long one waits for a row that another transaction has locked, and how long many do: in ms. Longer than a commit
+/// takes, and short enough for whoever comes next. Of renewals, which the engine halves when they fail, more are to come;
+/// releases come one by one.
+const RENEW_PATIENCE: [u32; 2] = [200, 100];
+const RELEASE_PATIENCE: [u32; 2] = [200, 1_000];
+
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let name = &*table.to_string();
         let made = |sql: &str| without_comments(&sql.replace("{table}", name));
         let sized = |sql: &str, columns: &[(&str, &str)], [one, many]: [&str; 2]| {
             let sql = made(sql);
-            let fill = |want: &str, skip| sql.replace("{want}", want).replace("{skip_locked}", skip);
-            Sizes { one: fill(&want_one(columns), one), many: fill(&want_many(columns), many) }
+            Sizes {
+                one: filled(&sql, &want_one(columns), one),
+                many: filled(&sql, &want_many(columns, ""), many),
+            }
+        };
+        let patient = |sql: &str, columns: &[(&str, &str)], patience: [u32; 2]| {
+            let sql = made(sql);
+            let [one, many] = patience.map(|patience| {
+                // Set before the first row is locked, and until the end of the statement.
+                let set = format!(", set_config('lock_timeout', '{patience}', true) AS patience");
+                filled(&sql, &want_many(columns, &set), WAIT)
+            });
+            Sizes { one, many }
         };
 
-        let acquire =
-            [("name", "bytea"), ("grant_id", "bytea"), ("lock_by", "bytea"), ("lease", "bigint")];
+        let acquire = [("name", "bytea"), ("grant_id", "bytea"), ("lock_by", "bytea"), ("lease", "bigint")];
         let renew = [("name", "bytea"), ("grant_id", "bytea"), ("token", "bigint"), ("lease", "bigint")];
         let release = [("name", "bytea"), ("grant_id", "bytea"), ("at_least", "bigint")];
         let mark = [("name", "bytea"), ("standing", "bigint")];
@@ -56,9 +73,9 @@ impl Statements {
         Self {
             acquire: sized(include_str!("sql/acquire.sql"), &acquire, [WAIT, SKIP_LOCKED]),
             renew: sized(include_str!("sql/renew.sql"), &renew, [SKIP_LOCKED, SKIP_LOCKED]),
-            renew_patiently: sized(include_str!("sql/renew.sql"), &renew, [WAIT, WAIT]).one,
-            release: sized(include_str!("sql/release.sql"), &release, [SKIP_LOCKED, WAIT]),
-            release_patiently: sized(include_str!("sql/release.sql"), &release, [WAIT, WAIT]).one,
+            renew_patiently: patient(include_str!("sql/renew.sql"), &renew, RENEW_PATIENCE),
+            release: sized(include_str!("sql/release.sql"), &release, [SKIP_LOCKED, SKIP_LOCKED]),
+            release_patiently: patient(include_str!("sql/release.sql"), &release, RELEASE_PATIENCE),
             mark_waiting: sized(include_str!("sql/mark_waiting.sql"), &mark, [WAIT, WAIT]),
             fence: made(include_str!("sql/fence.sql")),
             list: made(include_str!("sql/list.sql")),
@@ -89,22 +106,23 @@ fn creation(table: &Table) -> (String, String) {
     (schema, without_comments(&create))
 }
 
+fn filled(sql: &str, want: &str, skip_locked: &str) -> String {
+    sql.replace("{want}", want).replace("{skip_locked}", skip_locked)
+}
+
 /// One request: its columns as they are, so that the planner sees a single row.
 fn want_one(columns: &[(&str, &str)]) -> String {
-    let columns: Vec<String> = (1..)
-        .zip(columns)
-        .map(|(at, (name, kind))| format!("(${at}::{kind}[])[1] AS {name}"))
-        .collect();
+    let columns: Vec<String> =
+        (1..).zip(columns).map(|(at, (name, kind))| format!("(${at}::{kind}[])[1] AS {name}")).collect();
     format!("NOT MATERIALIZED (SELECT {}, 1::bigint AS nr)", columns.join(", "))
 }
 
-/// Many requests: an array a column.
-fn want_many(columns: &[(&str, &str)]) -> String {
+/// Any number of requests: an array a column.
+fn want_many(columns: &[(&str, &str)], besides: &str) -> String {
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let arrays: Vec<String> =
-        (1..).zip(columns).map(|(at, (_, kind))| format!("${at}::{kind}[]")).collect();
+    let arrays: Vec<String> = (1..).zip(columns).map(|(at, (_, kind))| format!("${at}::{kind}[]")).collect();
     format!(
-        "MATERIALIZED (SELECT * FROM unnest({}) WITH ORDINALITY AS w ({}, nr))",
+        "MATERIALIZED (SELECT w.*{besides} FROM unnest({}) WITH ORDINALITY AS w ({}, nr))",
         arrays.join(", "),
         names.join(", ")
     )
@@ -135,8 +153,9 @@ mod tests {
             create,
             schema,
         } = Statements::new(&Table::new(Some("a"), "it's").unwrap());
-        let sized = [acquire, renew, release, mark_waiting].into_iter().flat_map(|sizes| [sizes.one, sizes.many]);
-        for sql in sized.chain([renew_patiently, release_patiently, fence, list, purge, create, schema]) {
+        let sized =
+            [acquire, renew, release, mark_waiting].into_iter().flat_map(|sizes| [sizes.one, sizes.many]);
+        for sql in sized.chain([fence, list, purge, create, schema]) {
             assert!(!sql.contains(['{', '}']), "{sql}");
             assert!(sql.contains("\"a\".\"it's\""), "{sql}");
         }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use deadpool_postgres::Pool;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
 use crate::answers::{acquired, column, in_order, listed, released, renewed};
 use crate::builder::PostgresStoreBuilder;
-use crate::error::{BACKEND, failure};
+use crate::error::BACKEND;
+use crate::locked::{PATIENT_TRIES, complete, fill, unanswered};
 use crate::schema;
 use crate::session::Lane;
 use crate::statements::Statements;
@@ -24,9 +25,6 @@ const MAX_BATCH: usize = 500;
 
 /// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
 const KEEPING_SESSIONS: usize = 2;
-
-/// How often a row that changes under a patient statement is asked again.
-const PATIENT_TRIES: usize = 3;
 
 /// How many names a purge deletes at once.
 const PURGE_PAGE: i64 = 10_000;
@@ -44,9 +42,6 @@ pub struct PostgresStore {
     acquiring: Lane,
     renewing: Lane,
     releasing: Lane,
-    /// Whose turn it is to wait for a row that another transaction has locked: one at a time, so that at most one
-    /// session of `releasing` is taken up by that.
-    patience: Mutex<()>,
 }
 
 impl PostgresStore {
@@ -99,7 +94,6 @@ impl PostgresStore {
             acquiring: lane(options.acquire_sessions),
             renewing: lane(KEEPING_SESSIONS),
             releasing: lane(KEEPING_SESSIONS),
-            patience: Mutex::new(()),
         }
     }
 
@@ -117,7 +111,6 @@ impl PostgresStore {
     /// `None` for each lease whose row is locked by another transaction.
     async fn renewals(
         &self,
-        lane: &Lane,
         sql: &str,
         requests: &[RenewRequest],
     ) -> Result<Vec<Option<RenewAnswer>>, StoreError> {
@@ -125,7 +118,7 @@ impl PostgresStore {
         let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
         let tokens: Vec<i64> = requests.iter().map(|request| request.token.get()).collect();
         let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
-        let rows = lane.query(Operation::Renew, sql, &[&names, &grants, &tokens, &leases]).await?;
+        let rows = self.renewing.query(Operation::Renew, sql, &[&names, &grants, &tokens, &leases]).await?;
         in_order(Operation::Renew, requests.len(), &rows, renewed)
     }
 
@@ -187,7 +180,8 @@ impl LockStore for PostgresStore {
         let labels: Vec<&[u8]> = requests.iter().map(|request| request.lock_by.as_str().as_bytes()).collect();
         let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
         let sql = self.statements.acquire.of(requests.len());
-        let rows = self.acquiring.query(Operation::Acquire, sql, &[&names, &grants, &labels, &leases]).await?;
+        let rows =
+            self.acquiring.query(Operation::Acquire, sql, &[&names, &grants, &labels, &leases]).await?;
         in_order(Operation::Acquire, requests.len(), &rows, acquired)
     }
 
@@ -196,16 +190,13 @@ impl LockStore for PostgresStore {
             return Ok(Vec::new());
         }
         self.table_is_there().await?;
-        let sql = self.statements.renew.of(requests.len());
-        let mut answers = self.renewals(&self.renewing, sql, requests).await?;
-        if let [None] = answers[..] {
-            let _turn = self.patience.lock().await;
-            let mut tries = 0..PATIENT_TRIES;
-            while matches!(answers[..], [None]) && tries.next().is_some() {
-                answers = self.renewals(&self.releasing, &self.statements.renew_patiently, requests).await?;
-            }
+        let mut answers = self.renewals(self.statements.renew.of(requests.len()), requests).await?;
+        let mut tries = 0..PATIENT_TRIES;
+        while let Some(locked) = unanswered(requests, &answers).filter(|_| tries.next().is_some()) {
+            let later = self.renewals(self.statements.renew_patiently.of(requests.len()), &locked).await;
+            fill(Operation::Renew, &mut answers, later)?;
         }
-        unless_locked(Operation::Renew, answers)
+        complete(Operation::Renew, answers)
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
@@ -214,14 +205,12 @@ impl LockStore for PostgresStore {
         }
         self.table_is_there().await?;
         let mut answers = self.releases(self.statements.release.of(requests.len()), requests).await?;
-        if let [None] = answers[..] {
-            let _turn = self.patience.lock().await;
-            let mut tries = 0..PATIENT_TRIES;
-            while matches!(answers[..], [None]) && tries.next().is_some() {
-                answers = self.releases(&self.statements.release_patiently, requests).await?;
-            }
+        let mut tries = 0..PATIENT_TRIES;
+        while let Some(locked) = unanswered(requests, &answers).filter(|_| tries.next().is_some()) {
+            let later = self.releases(self.statements.release_patiently.of(requests.len()), &locked).await;
+            fill(Operation::Release, &mut answers, later)?;
         }
-        unless_locked(Operation::Release, answers)
+        complete(Operation::Release, answers)
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
@@ -247,7 +236,8 @@ impl LockStore for PostgresStore {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
-        let (prefix, after) = (request.prefix.as_bytes(), request.after.as_ref().map_or(&[][..], LockName::as_bytes));
+        let (prefix, after) =
+            (request.prefix.as_bytes(), request.after.as_ref().map_or(&[][..], LockName::as_bytes));
         self.held(Operation::List, prefix, after_prefix(prefix).as_deref(), after, request.limit).await
     }
 
@@ -283,19 +273,6 @@ impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore").field("table", &self.table).finish_non_exhaustive()
     }
-}
-
-/// The answers, if no row was locked by another transaction.
-///
-/// Of many, those whose rows were not locked have been served, so the effect of the whole is not known. The engine
-/// then halves the batch, until the request with the locked row is alone: about 2 log₂ n statements, of which none
-/// waits.
-fn unless_locked<T>(operation: Operation, answers: Vec<Option<T>>) -> Result<Vec<T>, StoreError> {
-    let (asked, locked) = (answers.len(), answers.iter().filter(|answer| answer.is_none()).count());
-    let kind = if asked == 1 { StoreErrorKind::Conflict } else { StoreErrorKind::Timeout };
-    answers.into_iter().collect::<Option<Vec<T>>>().ok_or_else(|| {
-        failure(operation, kind, format!("{locked} of {asked} rows are locked by other transactions"))
-    })
 }
 
 /// Whole microseconds, no less than asked for; a thousand years at most, which a timestamp has room for.

@@ -19,9 +19,9 @@ const LIBPQ_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The configuration that a URL (or a `key=value` string) stands for.
 pub(crate) fn parse(url: &str) -> Result<Config, StoreError> {
-    let mut config: Config = url.parse().map_err(|error| {
-        failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(&error))
-    })?;
+    let mut config: Config = url
+        .parse()
+        .map_err(|error| failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(&error)))?;
     if config.get_application_name().is_none() {
         config.application_name("golock");
     }
@@ -39,9 +39,10 @@ pub(crate) fn pool(config: &Config) -> Result<(Pool, MakeRustlsConnect), StoreEr
     let tls = tls::connector(config)?;
     let connect = WritableFirst(ConfigConnectImpl { tls: tls.clone() });
     let manager = Manager::from_connect(config.clone(), connect, ManagerConfig::default());
-    let pool = Pool::builder(manager).max_size(1).build().map_err(|error| {
-        failure(Operation::Connect, StoreErrorKind::Other, error.to_string())
-    })?;
+    let pool = Pool::builder(manager)
+        .max_size(1)
+        .build()
+        .map_err(|error| failure(Operation::Connect, StoreErrorKind::Other, error.to_string()))?;
     Ok((pool, tls))
 }
 
@@ -51,7 +52,8 @@ fn what_is_wrong(error: &DriverError) -> String {
     if cause.starts_with("invalid value for option") {
         format!("the URL has an {cause}")
     } else {
-        "the URL is not one of PostgreSQL: postgres://user:password@host:5432/database?option=value".to_owned()
+        "the URL is not one of PostgreSQL: postgres://user:password@host:5432/database?option=value"
+            .to_owned()
     }
 }
 

@@ -1,0 +1,53 @@
+//! What becomes of requests whose rows other transactions have locked.
+//!
+//! A first statement leaves such rows out: whoever keeps one locked keeps nobody else waiting. A second one, for those
+//! alone, waits for as long as a commit takes. If that was not enough the call fails, and the engine (which renews in
+//! batches) halves it until the request is alone: about 2 log₂ n calls, half of which wait, 0.1 s at most: of 10,000 leases
+//! with one locked row, 20 batches, 17 calls more for one of them, and one lease is lost if the row stays locked.
+
+use std::error::Error;
+
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+
+use crate::error::failure;
+
+/// How often rows that change while they are waited for are asked for again.
+pub(crate) const PATIENT_TRIES: usize = 3;
+
+/// The requests that were not answered; `None`: all were.
+pub(crate) fn unanswered<R: Clone, A>(requests: &[R], answers: &[Option<A>]) -> Option<Vec<R>> {
+    let pairs = requests.iter().zip(answers).filter(|(_, answer)| answer.is_none());
+    Some(pairs.map(|(request, _)| request.clone()).collect()).filter(|left: &Vec<R>| !left.is_empty())
+}
+
+/// Puts the answers to those into their places.
+pub(crate) fn fill<A>(
+    operation: Operation,
+    answers: &mut [Option<A>],
+    later: Result<Vec<Option<A>>, StoreError>,
+) -> Result<(), StoreError> {
+    let later = match later {
+        Ok(later) => later,
+        Err(error) if answers.len() > 1 && error.kind().took_no_effect() => {
+            return Err(partial(operation, error));
+        }
+        Err(error) => return Err(error),
+    };
+    let places = answers.iter_mut().filter(|answer| answer.is_none());
+    places.zip(later).for_each(|(place, answer)| *place = answer);
+    Ok(())
+}
+
+/// The answers, if all are there.
+pub(crate) fn complete<A>(operation: Operation, answers: Vec<Option<A>>) -> Result<Vec<A>, StoreError> {
+    let asked = answers.len();
+    answers.into_iter().collect::<Option<Vec<A>>>().ok_or_else(|| {
+        let why = "the row changed whenever it was looked at";
+        if asked == 1 { failure(operation, StoreErrorKind::Conflict, why) } else { partial(operation, why) }
+    })
+}
+
+/// Of many, those whose rows were not locked have been served: the whole can't be said to have had no effect.
+fn partial(operation: Operation, why: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    failure(operation, StoreErrorKind::Timeout, why)
+}
