@@ -42,28 +42,29 @@ impl Keeper {
     /// The holder gives its lock back, or has dropped it.
     pub(super) fn release(&mut self, lease: &Lease, reply: Option<Reply<()>>) {
         let Some(holding) = self.let_go(lease.grant) else { return };
+        let now = self.now();
+        let once_more = holding.in_doubt.filter(|until| now < *until);
         match lease.lost_by() {
             // The store has said that nothing is left to give back.
-            Some(LostReason::Taken | LostReason::Revoked | LostReason::RowGone) => return,
+            Some(LostReason::Taken | LostReason::Revoked | LostReason::RowGone) if once_more.is_none() => {
+                return;
+            }
             // A renewal that came too late for the holder may have kept it alive on the server.
-            Some(LostReason::Expired) | None => {}
+            Some(_) | None => {}
         }
         self.local_gives_back(&lease.name, lease.grant);
-        let now = self.now();
         let over = holding.over.max(now).after(self.calls.limit);
         let mut ending = Ending::new(lease.name.clone(), lease.grant, lease.at_least, over);
         ending.reply = reply.map(|reply| (reply, now.after(self.calls.limit)));
+        ending.once_more = once_more;
         self.end(ending);
     }
 
-    /// Takes an acquire back. `given_up`: when it was given up without an answer, so that the server may still run
-    /// it for as long as it runs any statement.
-    pub(super) fn undo(&mut self, name: &LockName, grant: GrantId, given_up: Option<Tick>) {
-        let (now, limit) = (self.now(), self.calls.capabilities.request_timeout);
-        let once_more = given_up.map(|given_up| given_up.after(limit));
-        let over = once_more.unwrap_or(now).after(LockOptions::MAX_LEASE);
+    /// Takes back what was, or may have been, granted. `in_doubt`: until when an acquire of it may still arrive.
+    pub(super) fn undo(&mut self, name: &LockName, grant: GrantId, in_doubt: Option<Tick>) {
+        let over = in_doubt.unwrap_or(self.now()).after(LockOptions::MAX_LEASE);
         let mut ending = Ending::new(name.clone(), grant, Duration::ZERO, over);
-        ending.once_more = once_more;
+        ending.once_more = in_doubt;
         self.end(ending);
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Holding {
     auto_renew: bool,
     /// Its place among the renewals that are due; none while one is on its way.
     renew_at: Option<Tick>,
+    /// Until when an earlier acquire of this grant, given up without an answer, may still arrive.
+    pub(super) in_doubt: Option<Tick>,
     /// When the lease is over on the server, at the latest, whatever of our calls it still runs.
     pub(super) over: Tick,
 }
@@ -55,6 +57,7 @@ impl Keeper {
         &mut self,
         wanted: &Wanted,
         grant: GrantId,
+        in_doubt: Option<Tick>,
         token: FencingToken,
         deadline: Tick,
     ) -> Option<Lock> {
@@ -75,6 +78,7 @@ impl Keeper {
             term: wanted.lease,
             auto_renew: wanted.auto_renew,
             renew_at: None,
+            in_doubt,
             over: now.after(wanted.lease),
         };
         self.leases.insert(grant, holding);

@@ -48,7 +48,7 @@ struct Waiter {
     since: Tick,
     until: Option<Tick>,
     grant: GrantId,
-    /// When a call for this grant was given up whose outcome is not known.
+    /// Until when an acquire of this grant that was given up without an answer may still arrive.
     in_doubt: Option<Tick>,
     reply: Reply<Lock>,
 }
@@ -182,8 +182,8 @@ impl Keeper {
                     self.hand_over(name, token, deadline);
                 } else {
                     debug!(lock = %name, "granted too late, given back");
-                    self.grant_anew(name);
-                    self.undo(name, grant, None);
+                    let in_doubt = self.grant_anew(name);
+                    self.undo(name, grant, in_doubt);
                     self.try_later(name, Known::Nothing);
                 }
             }
@@ -280,12 +280,12 @@ impl Keeper {
         line.local = Some(Local::Holds(waiter.grant));
         let waited = self.now().since(waiter.since);
         debug!(backend = self.calls.capabilities.backend, lock = %name, token = token.get(), ?waited, "lock granted");
-        match self.hold(&waiter.wanted, waiter.grant, token, deadline) {
+        match self.hold(&waiter.wanted, waiter.grant, waiter.in_doubt, token, deadline) {
             // A reply that nobody takes drops the lock, and that gives it back.
             Some(lock) => drop(waiter.reply.send(Ok(lock))),
             None => {
                 self.local_gone(name, waiter.grant);
-                self.undo(name, waiter.grant, None);
+                self.undo(name, waiter.grant, waiter.in_doubt);
             }
         }
         self.answer_overdue(name);
@@ -331,10 +331,10 @@ impl Keeper {
     }
 
     fn failed(&mut self, name: &LockName, error: StoreError) {
-        let now = self.now();
+        let may_arrive = self.may_arrive_until();
         let Some(line) = self.lines.get_mut(name) else { return };
         if let Some(waiter) = line.waiters.front_mut().filter(|_| !error.kind().took_no_effect()) {
-            waiter.in_doubt = Some(now);
+            waiter.in_doubt = Some(may_arrive);
         }
         if error.is_transient() {
             debug!(lock = %name, %error, "acquire failed, may be tried again");
@@ -392,20 +392,24 @@ impl Keeper {
         }
     }
 
-    /// The head's grant was given back; its next try is another's.
-    fn grant_anew(&mut self, name: &LockName) {
+    /// The head's next try is for a new grant. Returns what was in doubt about its last one.
+    fn grant_anew(&mut self, name: &LockName) -> Option<Tick> {
         let grant = self.env.grant();
-        if let Some(waiter) = self.lines.get_mut(name).and_then(|line| line.waiters.front_mut()) {
-            waiter.grant = grant;
-            waiter.in_doubt = None;
+        let waiter = self.lines.get_mut(name)?.waiters.front_mut()?;
+        waiter.grant = grant;
+        waiter.in_doubt.take()
+    }
+
+    /// Undoes what may have been granted to a caller that goes away without a lock.
+    fn settle_doubt(&mut self, waiter: &Waiter) {
+        if waiter.in_doubt.is_some() {
+            self.undo(&waiter.wanted.name, waiter.grant, waiter.in_doubt);
         }
     }
 
-    /// Undoes what may have been granted to a caller that went away while nothing of it was on its way.
-    fn settle_doubt(&mut self, waiter: &Waiter) {
-        if let Some(given_up) = waiter.in_doubt {
-            self.undo(&waiter.wanted.name, waiter.grant, Some(given_up));
-        }
+    /// Until when the server may still run a call that is given up now.
+    fn may_arrive_until(&self) -> Tick {
+        self.now().after(self.calls.capabilities.request_timeout)
     }
 
     /// The answer to an acquire whose caller went away meanwhile.
@@ -413,8 +417,8 @@ impl Keeper {
         match answer {
             Ok(AcquireAnswer::Granted { .. }) => self.undo(&request.name, request.grant, None),
             Err(error) if !error.kind().took_no_effect() => {
-                let now = self.now();
-                self.undo(&request.name, request.grant, Some(now));
+                let may_arrive = self.may_arrive_until();
+                self.undo(&request.name, request.grant, Some(may_arrive));
             }
             Ok(_) | Err(_) => {}
         }
