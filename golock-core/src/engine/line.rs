@@ -190,7 +190,7 @@ impl Keeper {
             Ok(AcquireAnswer::Held(holder)) if holder.remaining > Duration::ZERO => {
                 self.refused(name, holder);
             }
-            Ok(AcquireAnswer::Held(_) | AcquireAnswer::Raced) => self.raced(name),
+            Ok(AcquireAnswer::Held(_) | AcquireAnswer::Raced) => self.raced(&request),
             Err(error) => self.failed(name, error),
         }
     }
@@ -320,14 +320,18 @@ impl Keeper {
         }
     }
 
-    fn raced(&mut self, name: &LockName) {
+    fn raced(&mut self, request: &AcquireRequest) {
+        let name = &request.name;
         let Some(line) = self.lines.get_mut(name) else { return };
         line.races += 1;
-        if line.races % (RACES + 1) == 0 {
-            self.try_later(name, Known::Nothing);
-        } else {
-            self.ask(name);
+        if line.races % (RACES + 1) != 0 {
+            return self.ask(name);
         }
+        // Granted without our knowing, and revoked since: that grant would be refused ever after.
+        if let Some(in_doubt) = self.grant_anew(name) {
+            self.undo(name, request.grant, Some(in_doubt));
+        }
+        self.try_later(name, Known::Nothing);
     }
 
     fn failed(&mut self, name: &LockName, error: StoreError) {
