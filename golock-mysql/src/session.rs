@@ -37,7 +37,7 @@ impl Lane {
     pub(crate) fn new(opts: &Opts, size: usize, lock_wait: Duration, request_timeout: Duration) -> Self {
         let opener = Opener {
             opts: own(opts),
-            settings: session_settings(lock_wait, lock_wait, request_timeout),
+            settings: session_settings(lock_wait, request_timeout),
             within: request_timeout,
         };
         // The session used last is the least likely to have been closed meanwhile.
@@ -50,8 +50,8 @@ impl Lane {
 
     /// Sends statements, all of them at once, and returns what the server said to each.
     ///
-    /// They may be sent twice: after a deadlock, and if the session proves to have been closed while nobody used it. What is
-    /// sent here bears that, except for an operator's two ways to take a lock from its holder, which are sent once.
+    /// They may be sent twice: after a deadlock, and, if that makes no difference to the answer, when the session proves to have
+    /// been closed while nobody used it.
     pub(crate) async fn call(&self, operation: Operation, text: &str) -> Result<Vec<Reply>, StoreError> {
         let mut session = self.session().await?;
         let error = match session.call(operation, text).await {
@@ -61,7 +61,7 @@ impl Lane {
         drop(session);
         // So were those beside it, then.
         self.sessions.retain(|_, _| false);
-        if matches!(operation, Operation::Revoke | Operation::ForceUnlock) {
+        if !is_repeatable(operation) {
             return Err(error);
         }
         let again = match self.session().await {
@@ -79,6 +79,13 @@ impl Lane {
             Err(error) => Err(failure(Operation::Connect, StoreErrorKind::Other, error.to_string())),
         }
     }
+}
+
+/// It may be done twice without anybody noticing. A release would say that it was released before, and whoever takes a lock
+/// from its holder that nobody held it.
+fn is_repeatable(operation: Operation) -> bool {
+    use Operation as Op;
+    matches!(operation, Op::Connect | Op::CreateSchema | Op::Acquire | Op::Renew | Op::Inspect | Op::List)
 }
 
 /// A session in use. It goes back to its lane only if its call was answered: one that was dropped on the way, or failed, is
@@ -129,8 +136,8 @@ async fn send(conn: &mut Conn, text: &str) -> Result<Vec<Reply>, (Halfway, Error
             // Of this statement, if it has no rows: then they are known before, and else of no interest.
             let (affected, last_insert_id) = (result.affected_rows(), result.last_insert_id().unwrap_or(0));
             replies.push(Reply { rows: result.collect().await?, affected, last_insert_id });
-            if result.is_empty() {
-                // An error of the next statement shows only here.
+            if result.columns().is_none() {
+                // It was the last; or the next one failed, which shows only here.
                 return result.drop_result().await;
             }
         }

@@ -159,14 +159,13 @@ fn schema(table: &Table, create: &str) -> String {
 }
 
 /// What a new session is told.
-pub(crate) fn session_settings(row_wait: Duration, lock_wait: Duration, request_timeout: Duration) -> String {
+pub(crate) fn session_settings(lock_wait: Duration, request_timeout: Duration) -> String {
     let timeout_ms = request_timeout.as_millis().to_string();
     let timeout_s = format!("{:.3}", request_timeout.as_secs_f64());
     fill(
         &without_comments(include_str!("sql/session.sql")),
         &[
             ("lock_wait", &lock_wait.as_secs().max(1).to_string()),
-            ("row_wait", &row_wait.as_secs().max(1).to_string()),
             ("timeout_ms", &timeout_ms),
             ("timeout_s", &timeout_s),
         ],
@@ -279,17 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_bounded_in_whole_seconds() {
-        let settings = session_settings(
-            Duration::from_millis(2_500),
-            Duration::from_millis(1),
-            Duration::from_millis(2_500),
-        );
+    fn waits_for_locks_are_bounded_in_whole_seconds() {
+        let settings = session_settings(Duration::from_millis(2_900), Duration::from_millis(5_500));
+        assert!(settings.contains(" lock_wait_timeout        = 2,"), "{settings}");
         assert!(settings.contains("innodb_lock_wait_timeout = 2 "), "{settings}");
-        assert!(settings.contains(" lock_wait_timeout        = 1,"), "{settings}");
-        assert!(settings.contains("max_execution_time = 2500 "), "{settings}");
-        assert!(settings.contains("max_statement_time = 2.500 "), "{settings}");
+        assert!(settings.contains("max_execution_time = 5500 "), "{settings}");
+        assert!(settings.contains("max_statement_time = 5.500 "), "{settings}");
         assert!(!settings.contains(['{', '}']), "{settings}");
+        assert!(session_settings(Duration::ZERO, Duration::ZERO).contains("innodb_lock_wait_timeout = 1 "));
     }
 
     #[test]

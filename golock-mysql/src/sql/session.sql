@@ -1,11 +1,9 @@
 -- What a new session is told before its first use, in one round trip. Whatever the server, the user or an init hook has set,
 -- a statement here is its own transaction, may write, sees what others have committed, means what it says, and ends.
 -- (`/*!80000 … */` is for MySQL only, `/*M! … */` for MariaDB only.)
-SET SESSION autocommit = 1;
--- READ COMMITTED: nothing but the row itself is locked, and what only reads locks nothing.
-SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
-SET NAMES utf8mb4;
 SET SESSION
+    autocommit               = 1,
+    completion_type          = NO_CHAIN,
     time_zone                = '+00:00',
     timestamp                = DEFAULT,
     sql_mode                 = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',
@@ -16,9 +14,16 @@ SET SESSION
     foreign_key_checks       = 1,
     -- Seconds: for the table (another's ALTER or LOCK TABLES), and for the row.
     lock_wait_timeout        = {lock_wait},
-    innodb_lock_wait_timeout = {row_wait}
+    innodb_lock_wait_timeout = {lock_wait}
     -- Milliseconds, and for SELECT only.
     /*!80000 , max_execution_time = {timeout_ms} */
     -- Seconds, and for every statement.
-    /*M! , max_statement_time = {timeout_s} */;
+    /*M! , max_statement_time = {timeout_s} */
+    -- Else an upsert that waited for a row fails with "record has changed since last read" (1020).
+    /*M!110602 , innodb_snapshot_isolation = OFF */;
+-- A hook may have left a transaction open.
+ROLLBACK;
+-- READ COMMITTED: nothing but the row itself is locked, and what only reads locks nothing.
+SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+SET NAMES utf8mb4;
 SELECT @@GLOBAL.read_only;
