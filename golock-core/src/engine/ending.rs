@@ -11,7 +11,7 @@ use super::keeper::Keeper;
 use super::lease::Lease;
 use super::timers::Timer;
 use crate::store::{ReleaseAnswer, ReleaseRequest, StoreError};
-use crate::{Error, GrantId, LockName, LockOptions, LostReason};
+use crate::{Error, GrantId, LockName, LostReason};
 
 /// How soon a failed release is tried again at first, and at the latest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -61,8 +61,9 @@ impl Keeper {
     }
 
     /// Takes back what was, or may have been, granted. `in_doubt`: until when an acquire of it may still arrive.
-    pub(super) fn undo(&mut self, name: &LockName, grant: GrantId, in_doubt: Option<Tick>) {
-        let over = in_doubt.unwrap_or(self.now()).after(LockOptions::MAX_LEASE);
+    pub(super) fn undo(&mut self, name: &LockName, grant: GrantId, lease: Duration, in_doubt: Option<Tick>) {
+        let now = self.now();
+        let over = in_doubt.unwrap_or(now).max(now).after(lease).after(self.calls.limit);
         let mut ending = Ending::new(name.clone(), grant, Duration::ZERO, over);
         ending.once_more = in_doubt;
         self.end(ending);

@@ -183,7 +183,7 @@ impl Keeper {
                 } else {
                     debug!(lock = %name, "granted too late, given back");
                     let in_doubt = self.grant_anew(name);
-                    self.undo(name, grant, in_doubt);
+                    self.undo(name, grant, request.lease, in_doubt);
                     self.try_later(name, Known::Nothing);
                 }
             }
@@ -285,7 +285,7 @@ impl Keeper {
             Some(lock) => drop(waiter.reply.send(Ok(lock))),
             None => {
                 self.local_gone(name, waiter.grant);
-                self.undo(name, waiter.grant, waiter.in_doubt);
+                self.undo(name, waiter.grant, waiter.wanted.lease, waiter.in_doubt);
             }
         }
         self.answer_overdue(name);
@@ -329,7 +329,7 @@ impl Keeper {
         }
         // Granted without our knowing, and revoked since: that grant would be refused ever after.
         if let Some(in_doubt) = self.grant_anew(name) {
-            self.undo(name, request.grant, Some(in_doubt));
+            self.undo(name, request.grant, request.lease, Some(in_doubt));
         }
         self.try_later(name, Known::Nothing);
     }
@@ -407,7 +407,8 @@ impl Keeper {
     /// Undoes what may have been granted to a caller that goes away without a lock.
     fn settle_doubt(&mut self, waiter: &Waiter) {
         if waiter.in_doubt.is_some() {
-            self.undo(&waiter.wanted.name, waiter.grant, waiter.in_doubt);
+            let Wanted { name, lease, .. } = &waiter.wanted;
+            self.undo(name, waiter.grant, *lease, waiter.in_doubt);
         }
     }
 
@@ -418,11 +419,12 @@ impl Keeper {
 
     /// The answer to an acquire whose caller went away meanwhile.
     fn unwanted(&mut self, request: &AcquireRequest, answer: &Result<AcquireAnswer, StoreError>) {
+        let AcquireRequest { name, grant, lease, .. } = request;
         match answer {
-            Ok(AcquireAnswer::Granted { .. }) => self.undo(&request.name, request.grant, None),
+            Ok(AcquireAnswer::Granted { .. }) => self.undo(name, *grant, *lease, None),
             Err(error) if !error.kind().took_no_effect() => {
                 let may_arrive = self.may_arrive_until();
-                self.undo(&request.name, request.grant, Some(may_arrive));
+                self.undo(name, *grant, *lease, Some(may_arrive));
             }
             Ok(_) | Err(_) => {}
         }
