@@ -125,9 +125,12 @@ impl Keeper {
                 (at <= ending.over).then_some(at)
             }
         };
-        if let Some(at) = again {
-            self.endings.insert(grant, ending);
-            self.timers.set(at, Timer::End(grant));
+        match again {
+            Some(at) => {
+                self.endings.insert(grant, ending);
+                self.timers.set(at, Timer::End(grant));
+            }
+            None => self.timers.cancel(&Timer::End(grant)),
         }
         let stood_in_the_way = self.local_gone(name, grant);
         if !stood_in_the_way && matches!(answer, Ok(ReleaseAnswer::Released)) {

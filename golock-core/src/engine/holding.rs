@@ -92,7 +92,9 @@ impl Keeper {
         let holding = self.leases.remove(&grant)?;
         if let Some(at) = holding.renew_at {
             self.renewals.remove(&(at, grant));
+            self.set_renew_timer();
         }
+        self.timers.cancel(&Timer::Deadline(grant));
         Some(holding)
     }
 
@@ -106,7 +108,6 @@ impl Keeper {
 
     /// Renews all leases that are due, the earliest first, as many together as the store takes.
     pub(super) fn renew_due(&mut self) {
-        self.renew_timer = None;
         let now = self.now();
         let mut due = Vec::new();
         while let Some((at, grant)) = self.renewals.first().copied() {
@@ -230,11 +231,9 @@ impl Keeper {
     }
 
     fn set_renew_timer(&mut self) {
-        if let Some((at, _)) = self.renewals.first().copied()
-            && self.renew_timer.is_none_or(|set| at < set)
-        {
-            self.renew_timer = Some(at);
-            self.timers.set(at, Timer::Renew);
+        match self.renewals.first() {
+            Some((at, _)) => self.timers.set(*at, Timer::Renew),
+            None => self.timers.cancel(&Timer::Renew),
         }
     }
 }

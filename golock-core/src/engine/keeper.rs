@@ -31,19 +31,14 @@ pub(crate) struct Keeper {
     pub(super) margin: f64,
     pub(super) commands: mpsc::WeakUnboundedSender<Command>,
     pub(super) lines: BTreeMap<LockName, Line>,
-    /// Acquires on their way, and the caller each is for.
-    pub(super) asked: BTreeMap<GrantId, u64>,
     /// Locks that nobody has given back yet, held or lost.
     pub(super) leases: BTreeMap<GrantId, Holding>,
-    /// When each lease is to be renewed, and the earliest timer set for that.
+    /// When each lease is to be renewed: one timer stands for the earliest.
     pub(super) renewals: BTreeSet<(Tick, GrantId)>,
-    pub(super) renew_timer: Option<Tick>,
     pub(super) endings: BTreeMap<GrantId, Ending>,
     pub(super) listener: Listener,
     pub(super) timers: Timers,
-    /// How many sleeps have begun: their numbers.
-    pub(super) sleeps: u64,
-    under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    pub(super) under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     closing: Option<Closing>,
 }
 
@@ -67,14 +62,11 @@ impl Keeper {
             margin,
             commands,
             lines: BTreeMap::new(),
-            asked: BTreeMap::new(),
             leases: BTreeMap::new(),
             endings: BTreeMap::new(),
             listener: Listener::default(),
             timers: Timers::default(),
-            sleeps: 0,
             renewals: BTreeSet::new(),
-            renew_timer: None,
             under_way: FuturesUnordered::new(),
             closing: None,
         }
@@ -142,7 +134,7 @@ impl Keeper {
         closing.over || (self.endings.is_empty() && self.under_way.is_empty() && all_ended())
     }
 
-    fn command(&mut self, command: Command) {
+    pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::Lock { reply, .. } if self.closing.is_some() => {
                 let _ = reply.send(Err(Error::Closed));
@@ -161,7 +153,7 @@ impl Keeper {
         }
     }
 
-    fn done(&mut self, Done { sent, what }: Done) {
+    pub(super) fn done(&mut self, Done { sent, what }: Done) {
         match what {
             What::Acquired(request, answer) => self.acquired(request, sent, answer),
             What::Renewed(requests, answers) => self.renewed(requests, sent, answers),
@@ -172,12 +164,12 @@ impl Keeper {
         }
     }
 
-    fn fire(&mut self, timer: Timer) {
+    pub(super) fn fire(&mut self, timer: Timer) {
         match timer {
             Timer::Deadline(grant) => self.check_deadline(grant),
             Timer::Renew => self.renew_due(),
             Timer::End(grant) => self.end_again(grant),
-            Timer::Ask(name, sleep) => self.wake(&name, sleep),
+            Timer::Ask(name) => self.wake(&name),
             Timer::WaitOver(name, caller) => self.wait_over(&name, caller),
             Timer::Listen => self.listen(),
             Timer::ShutdownOver => {
@@ -190,7 +182,7 @@ impl Keeper {
 
     fn shut_down(&mut self, timeout: Duration, reply: oneshot::Sender<usize>) {
         self.closing.get_or_insert_default().replies.push(reply);
-        self.timers.set(self.now().after(timeout), Timer::ShutdownOver);
+        self.timers.set_earlier(self.now().after(timeout), Timer::ShutdownOver);
         self.close_lines();
     }
 }

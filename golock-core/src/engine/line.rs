@@ -59,7 +59,7 @@ enum Head {
     Idle,
     Asking(GrantId),
     Marking,
-    Sleeping(u64),
+    Sleeping,
 }
 
 #[derive(PartialEq)]
@@ -109,7 +109,7 @@ impl Keeper {
         if line.head == Head::Asking(waiter.grant) {
             line.head = Head::Idle;
         }
-        self.settle_doubt(&waiter);
+        self.out_of_line(&waiter);
         self.advance(name);
     }
 
@@ -120,15 +120,15 @@ impl Keeper {
         match line.head {
             // The answer that is on its way is for everybody whose wait is over by then.
             Head::Asking(_) | Head::Marking => {}
-            Head::Sleeping(_) if position == 0 => self.ask(name),
+            Head::Sleeping if position == 0 => self.ask(name),
             Head::Idle if matches!(line.local, Some(Local::GivesBack(_))) => {}
-            Head::Sleeping(_) | Head::Idle => self.answer_overdue(name),
+            Head::Sleeping | Head::Idle => self.answer_overdue(name),
         }
     }
 
     /// A sleeping head asks again, unless it has been woken since.
-    pub(super) fn wake(&mut self, name: &LockName, sleep: u64) {
-        if self.lines.get(name).is_some_and(|line| line.head == Head::Sleeping(sleep)) {
+    pub(super) fn wake(&mut self, name: &LockName) {
+        if self.lines.get(name).is_some_and(|line| line.head == Head::Sleeping) {
             self.ask(name);
         }
     }
@@ -137,7 +137,7 @@ impl Keeper {
     pub(super) fn freed(&mut self, name: &LockName) {
         let Some(line) = self.lines.get_mut(name) else { return };
         match line.head {
-            Head::Sleeping(_) => self.ask(name),
+            Head::Sleeping => self.ask(name),
             Head::Asking(_) => line.freed = true,
             Head::Idle | Head::Marking => {}
         }
@@ -158,7 +158,7 @@ impl Keeper {
     }
 
     fn sleepers(&self) -> Vec<LockName> {
-        let sleeping = self.lines.iter().filter(|(_, line)| matches!(line.head, Head::Sleeping(_)));
+        let sleeping = self.lines.iter().filter(|(_, line)| line.head == Head::Sleeping);
         sleeping.map(|(name, _)| name.clone()).collect()
     }
 
@@ -170,7 +170,6 @@ impl Keeper {
         answer: Result<AcquireAnswer, StoreError>,
     ) {
         let (name, grant) = (&request.name, request.grant);
-        self.asked.remove(&grant);
         match self.lines.get_mut(name).filter(|line| line.head == Head::Asking(grant)) {
             Some(line) => line.head = Head::Idle,
             None => return self.unwanted(&request, &answer),
@@ -234,7 +233,7 @@ impl Keeper {
             let Some(line) = self.lines.get_mut(&name) else { continue };
             line.head = Head::Idle;
             for waiter in std::mem::take(&mut line.waiters) {
-                self.settle_doubt(&waiter);
+                self.out_of_line(&waiter);
                 let _ = waiter.reply.send(Err(Error::Closed));
             }
             self.advance(&name);
@@ -245,27 +244,30 @@ impl Keeper {
     fn advance(&mut self, name: &LockName) {
         let Some(line) = self.lines.get(name) else { return };
         if line.is_unused() {
-            self.lines.remove(name);
+            self.forget_line(name);
         } else if line.head == Head::Idle && line.local.is_none() {
             self.ask(name);
         }
     }
 
+    fn forget_line(&mut self, name: &LockName) {
+        self.lines.remove(name);
+        self.timers.cancel(&Timer::Ask(name.clone()));
+    }
+
     fn ask(&mut self, name: &LockName) {
         let Some(line) = self.lines.get_mut(name) else { return };
-        let Some(Waiter { wanted, grant, caller, .. }) = line.waiters.front() else { return };
+        let Some(Waiter { wanted, grant, .. }) = line.waiters.front() else { return };
         line.freed = false;
         line.head = Head::Asking(*grant);
-        self.asked.insert(*grant, *caller);
         let request = AcquireRequest::new(name.clone(), *grant, wanted.lock_by.clone(), wanted.lease);
         self.send(self.calls.acquire(request));
     }
 
     fn sleep(&mut self, name: &LockName, pause: Duration) {
-        self.sleeps += 1;
         let Some(line) = self.lines.get_mut(name) else { return };
-        line.head = Head::Sleeping(self.sleeps);
-        self.timers.set(self.now().after(pause), Timer::Ask(name.clone(), self.sleeps));
+        line.head = Head::Sleeping;
+        self.timers.set(self.now().after(pause), Timer::Ask(name.clone()));
     }
 
     /// The head has its lock.
@@ -278,6 +280,7 @@ impl Keeper {
             ..Line::default()
         };
         line.local = Some(Local::Holds(waiter.grant));
+        self.timers.cancel(&Timer::WaitOver(name.clone(), waiter.caller));
         let waited = self.now().since(waiter.since);
         debug!(backend = self.calls.capabilities.backend, lock = %name, token = token.get(), ?waited, "lock granted");
         match self.hold(&waiter.wanted, waiter.grant, waiter.in_doubt, token, deadline) {
@@ -346,7 +349,7 @@ impl Keeper {
         }
         warn!(lock = %name, %error, "acquire failed");
         if let Some(waiter) = line.waiters.pop_front() {
-            self.settle_doubt(&waiter);
+            self.out_of_line(&waiter);
             let _ = waiter.reply.send(Err(Error::Store { name: Some(name.clone()), source: error }));
         }
         self.advance(name);
@@ -388,11 +391,11 @@ impl Keeper {
         let answers: Vec<_> =
             over.into_iter().map(|waiter| (line.why_not(&waiter, by_self.as_ref(), now), waiter)).collect();
         for (why_not, waiter) in answers {
-            self.settle_doubt(&waiter);
+            self.out_of_line(&waiter);
             let _ = waiter.reply.send(Err(why_not));
         }
         if self.lines.get(name).is_some_and(Line::is_unused) {
-            self.lines.remove(name);
+            self.forget_line(name);
         }
     }
 
@@ -404,8 +407,9 @@ impl Keeper {
         waiter.in_doubt.take()
     }
 
-    /// Undoes what may have been granted to a caller that goes away without a lock.
-    fn settle_doubt(&mut self, waiter: &Waiter) {
+    /// A caller goes away without a lock: what may have been granted to it is undone.
+    fn out_of_line(&mut self, waiter: &Waiter) {
+        self.timers.cancel(&Timer::WaitOver(waiter.wanted.name.clone(), waiter.caller));
         if waiter.in_doubt.is_some() {
             let Wanted { name, lease, .. } = &waiter.wanted;
             self.undo(name, waiter.grant, *lease, waiter.in_doubt);

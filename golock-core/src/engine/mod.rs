@@ -17,6 +17,8 @@ mod keeper;
 mod lease;
 mod line;
 mod listener;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub(crate) use self::call::Calls;
