@@ -115,9 +115,9 @@ pub(crate) async fn one_client_serves_many_tasks(cx: &Context<'_>) {
 }
 
 pub(crate) async fn dropped_stores_close_their_connections(cx: &Context<'_>) {
-    let before = done(cx.connections().count_connections().await);
+    let stores = 5;
     let mut clients = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..stores {
         let client = cx.client().await;
         let name = cx.name("connected");
         client.release(&client.take(&name, LONG).await).await;
@@ -126,11 +126,12 @@ pub(crate) async fn dropped_stores_close_their_connections(cx: &Context<'_>) {
         }
         clients.push(client);
     }
-    let most = done(cx.connections().count_connections().await);
-    assert!(most > before, "five clients, and no connection more than {before}");
+    // Others may still be about: what an earlier case left to do in the background.
+    let before = done(cx.connections().count_connections().await);
+    assert!(before >= stores, "{stores} stores in use have {before} connections");
     drop(clients);
     let mut patience = Patience::for_("the dropped stores' connections to be closed");
-    while done(cx.connections().count_connections().await) > before {
+    while done(cx.connections().count_connections().await) > before - stores {
         patience.pause().await;
     }
 }
