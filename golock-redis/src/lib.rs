@@ -16,8 +16,10 @@ mod tls;
 mod url;
 
 pub use builder::RedisStoreBuilder;
-use golock_core::{Error, Locker};
+pub use fred;
 pub use store::RedisStore;
+
+use golock_core::{Error, Locker};
 
 /// x
 pub async fn connect(url: &str) -> Result<Locker, Error> {

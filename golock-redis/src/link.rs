@@ -16,6 +16,7 @@
 use std::time::Duration;
 
 use fred::clients::Client;
+use fred::error::ErrorKind;
 use fred::interfaces::ClientLike;
 use fred::types::config::{
     Blocking, Config, ConnectionConfig, PerformanceConfig, TcpConfig, UnresponsiveConfig,
@@ -23,11 +24,12 @@ use fred::types::config::{
 use fred::types::RespVersion;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use golock_core::store::StoreError;
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use socket2::TcpKeepalive;
 use tokio::task::AbortHandle;
 
-use crate::error::open_failed;
+use crate::error::{failure, open_failed};
+use crate::tls;
 
 /// How soon a connection over which nothing comes is looked after.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -132,10 +134,16 @@ impl Link {
             outcome = connected => outcome,
             error = &mut failed => Err(error.unwrap_or_else(fred::error::Error::new_canceled)),
         };
-        match outcome {
-            Ok(()) => Ok(link),
-            Err(error) => Err(open_failed(error, setup.config.uses_tls())),
+        let Err(error) = outcome else { return Ok(link) };
+        let uses_tls = setup.config.uses_tls();
+        if uses_tls
+            && *error.kind() == ErrorKind::Timeout
+            && tls::is_not_spoken_by(&setup.config.server.hosts(), setup.connection.connection_timeout).await
+        {
+            let why = "the server answers without TLS, and not to TLS";
+            return Err(failure(Operation::Connect, StoreErrorKind::Tls, why));
         }
+        Err(open_failed(error, uses_tls))
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -2,11 +2,14 @@
 //! application's affair.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use fred::types::config::{TlsConfig, TlsConnector};
+use fred::types::config::{Server, TlsConfig, TlsConnector};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::error::failure;
 
@@ -18,6 +21,26 @@ pub(crate) fn config() -> Result<TlsConfig, StoreError> {
         .with_root_certificates(system_roots()?)
         .with_no_client_auth();
     Ok(TlsConnector::from(config).into())
+}
+
+/// Whether one of the servers answers without TLS. To a client that begins with TLS it says nothing at all: it waits for
+/// the end of a line.
+pub(crate) async fn is_not_spoken_by(servers: &[Server], within: Duration) -> bool {
+    let speaks_plainly = async |server: &Server| -> std::io::Result<bool> {
+        let mut connection = TcpStream::connect((&*server.host, server.port)).await?;
+        connection.write_all(b"PING\r\n").await?;
+        // +PONG, or -NOAUTH.
+        Ok(matches!(connection.read_u8().await?, b'+' | b'-'))
+    };
+    let any = async {
+        for server in servers {
+            if speaks_plainly(server).await.unwrap_or(false) {
+                return true;
+            }
+        }
+        false
+    };
+    tokio::time::timeout(within, any).await.unwrap_or(false)
 }
 
 fn system_roots() -> Result<RootCertStore, StoreError> {

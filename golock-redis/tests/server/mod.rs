@@ -1,0 +1,50 @@
+//! An administrator's connection to the server that the tests run on.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use golock_redis::fred::clients::Client;
+use golock_redis::fred::error::Error;
+use golock_redis::fred::interfaces::ClientLike;
+use golock_redis::fred::types::config::Config;
+use golock_redis::fred::types::{ClusterHash, CustomCommand, Value};
+
+/// A connection of the administrator's, closed when it is dropped.
+pub(crate) struct Admin(Client);
+
+impl Admin {
+    pub(crate) async fn connect(url: &str) -> Result<Self, Error> {
+        let client = Client::new(Config::from_url(url)?, None, None, None);
+        client.init().await?;
+        Ok(Self(client))
+    }
+
+    /// A command as one types it; its answer, if it is a text or a number.
+    pub(crate) async fn run(&self, words: &[&str]) -> Result<String, Error> {
+        let (name, arguments) = words.split_first().expect("a command has a name");
+        let command = CustomCommand::new((*name).to_owned(), ClusterHash::Random, false);
+        let arguments: Vec<Value> = arguments.iter().map(|word| (*word).into()).collect();
+        let answer: Value = self.0.custom(command, arguments).await?;
+        Ok(answer.into_string().unwrap_or_default())
+    }
+
+    /// Makes a user that may do what `rules` say and no more.
+    pub(crate) async fn user(&self, name: &str, password: &str, rules: &str) -> Result<(), Error> {
+        let password = format!(">{password}");
+        let words = ["ACL", "SETUSER", name, "reset", "on", &*password].into_iter().chain(rules.split(' '));
+        self.run(&words.collect::<Vec<_>>()).await.map(drop)
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        let client = self.0.clone();
+        tokio::spawn(async move { client.quit().await });
+    }
+}
+
+/// The same server, another user.
+pub(crate) fn url_as(url: &str, user: &str, password: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("a URL has a scheme");
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{user}:{password}@{place}")
+}
