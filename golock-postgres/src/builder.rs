@@ -7,6 +7,7 @@ use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::PostgresStore;
 use crate::error::failure;
+use crate::listener::Listener;
 use crate::table::Table;
 use crate::url;
 
@@ -83,11 +84,7 @@ impl PostgresStoreBuilder {
     /// # Errors
     /// [`StoreErrorKind::Configuration`] if a name is none that PostgreSQL can have.
     pub fn build(self, pool: Pool) -> Result<PostgresStore, StoreError> {
-        let Some(table) = Table::new(self.schema.as_deref(), &self.table) else {
-            let why = "a table's or schema's name has 1 to 63 bytes without NUL";
-            return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
-        };
-        Ok(PostgresStore::over(&pool, &table, &self))
+        Ok(PostgresStore::over(&pool, &self.checked_table()?, &self))
     }
 
     /// A store over connections of its own to the server at `url`: `postgres://user:password@host:5432/database`,
@@ -100,9 +97,18 @@ impl PostgresStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened; the table may have been created.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
-        let (pool, _tls) = url::pool(&url::parse(url)?)?;
-        let store = self.build(pool)?;
+        let (table, config) = (self.checked_table()?, url::parse(url)?);
+        let (pool, tls) = url::pool(&config)?;
+        let listener = Listener::new(config, tls, &table, self.request_timeout);
+        let store = PostgresStore::over(&pool, &table, &self).woken_by(listener);
         store.ready().await?;
         Ok(store)
+    }
+
+    fn checked_table(&self) -> Result<Table, StoreError> {
+        Table::new(self.schema.as_deref(), &self.table).ok_or_else(|| {
+            let why = "a table's or schema's name has 1 to 63 bytes without NUL";
+            failure(Operation::Connect, StoreErrorKind::Configuration, why)
+        })
     }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod builder;
 mod error;
+mod listener;
 mod locked;
 mod schema;
 mod session;

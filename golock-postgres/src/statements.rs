@@ -47,7 +47,8 @@ const RELEASE_PATIENCE: [u32; 2] = [200, 1_000];
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let name = &*table.to_string();
-        let made = |sql: &str| without_comments(&sql.replace("{table}", name));
+        let channel = &*literal(table.channel());
+        let made = |sql: &str| without_comments(&sql.replace("{table}", name).replace("{channel}", channel));
         let sized = |sql: &str, columns: &[(&str, &str)], [one, many]: [&str; 2]| {
             let sql = made(sql);
             Sizes {

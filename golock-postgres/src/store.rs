@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use crate::answers::{acquired, column, in_order, listed, released, renewed};
 use crate::builder::PostgresStoreBuilder;
 use crate::error::BACKEND;
+use crate::listener::Listener;
 use crate::locked::{PATIENT_TRIES, complete, fill, unanswered};
 use crate::schema;
 use crate::session::Lane;
@@ -42,6 +43,8 @@ pub struct PostgresStore {
     acquiring: Lane,
     renewing: Lane,
     releasing: Lane,
+    /// `None`: nobody is told of freed names.
+    listener: Option<Listener>,
 }
 
 impl PostgresStore {
@@ -94,7 +97,12 @@ impl PostgresStore {
             acquiring: lane(options.acquire_sessions),
             renewing: lane(KEEPING_SESSIONS),
             releasing: lane(KEEPING_SESSIONS),
+            listener: None,
         }
+    }
+
+    pub(crate) fn woken_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     async fn table_is_there(&self) -> Result<(), StoreError> {
@@ -152,7 +160,7 @@ impl PostgresStore {
         &self,
         operation: Operation,
         from: &[u8],
-        to: Option<&[u8]>,
+        to: &[u8],
         after: &[u8],
         limit: usize,
     ) -> Result<Vec<LockInfo>, StoreError> {
@@ -167,7 +175,7 @@ impl PostgresStore {
 #[async_trait]
 impl LockStore for PostgresStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX)
+        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, self.listener.is_some(), i64::MAX)
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -225,20 +233,20 @@ impl LockStore for PostgresStore {
     }
 
     fn wakeups(&self) -> Option<Wakeups> {
-        None
+        self.listener.as_ref().map(Listener::listen)
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
         // No name lies between a name and the same name with a NUL at its end.
         let next = [name.as_bytes(), &[0]].concat();
-        let found = self.held(Operation::Inspect, name.as_bytes(), Some(&next), &[], 1).await?;
+        let found = self.held(Operation::Inspect, name.as_bytes(), &next, &[], 1).await?;
         Ok(found.into_iter().next())
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
         let (prefix, after) =
             (request.prefix.as_bytes(), request.after.as_ref().map_or(&[][..], LockName::as_bytes));
-        self.held(Operation::List, prefix, after_prefix(prefix).as_deref(), after, request.limit).await
+        self.held(Operation::List, prefix, &after_prefix(prefix), after, request.limit).await
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
@@ -281,11 +289,12 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(MOST).min(MOST)
 }
 
-/// The first bytes that come after every name with this prefix; `None`: the prefix is empty.
-fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let (last, head) = prefix.split_last()?;
-    // No byte of UTF-8 is 255.
-    Some([head, &[last.saturating_add(1)]].concat())
+/// The first bytes that come after every name with this prefix. No byte of UTF-8 is 255.
+fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    match prefix.split_last() {
+        Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
+        None => vec![255],
+    }
 }
 
 #[cfg(test)]
@@ -303,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_prefix_ends_before_the_next_byte() {
-        assert_eq!(after_prefix(b""), None);
-        assert_eq!(after_prefix(b"a%"), Some(b"a&".to_vec()));
+        assert_eq!(after_prefix(b"a%"), b"a&");
+        assert!("\u{10ffff}".as_bytes() < &*after_prefix(b""));
     }
 }

@@ -3,19 +3,22 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use deadpool_postgres::{ConfigConnectImpl, Connect, Manager, ManagerConfig, Pool};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Client, Config, Error as DriverError};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, Error as DriverError, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{failure, is_not_writable};
 use crate::tls;
 
-/// How soon a connection over which nothing comes is looked after, if the URL says nothing: else two hours.
+/// When a connection over which nothing comes is looked after, if the URL does not say: else after two hours.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-const LIBPQ_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TRIES: u32 = 3;
+const UNSAID_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The configuration that a URL (or a `key=value` string) stands for.
 pub(crate) fn parse(url: &str) -> Result<Config, StoreError> {
@@ -25,8 +28,14 @@ pub(crate) fn parse(url: &str) -> Result<Config, StoreError> {
     if config.get_application_name().is_none() {
         config.application_name("golock");
     }
-    if config.get_keepalives_idle() == LIBPQ_KEEPALIVE {
+    if config.get_keepalives_idle() == UNSAID_KEEPALIVE {
         config.keepalives_idle(KEEPALIVE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(KEEPALIVE_INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(KEEPALIVE_TRIES);
     }
     if config.get_target_session_attrs() == TargetSessionAttrs::Any {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
@@ -37,7 +46,7 @@ pub(crate) fn parse(url: &str) -> Result<Config, StoreError> {
 /// A pool over `config` that holds no connection itself.
 pub(crate) fn pool(config: &Config) -> Result<(Pool, MakeRustlsConnect), StoreError> {
     let tls = tls::connector(config)?;
-    let connect = WritableFirst(ConfigConnectImpl { tls: tls.clone() });
+    let connect = WritableFirst { tls: tls.clone() };
     let manager = Manager::from_connect(config.clone(), connect, ManagerConfig::default());
     let pool = Pool::builder(manager)
         .max_size(1)
@@ -57,27 +66,45 @@ fn what_is_wrong(error: &DriverError) -> String {
     }
 }
 
-/// Goes on to the next host or address where one does not allow writes. If none does, the first will do: it may be
-/// that only this role is read-only by default, which is repaired, or else found out, when the session is prepared.
-struct WritableFirst(ConfigConnectImpl<MakeRustlsConnect>);
+/// A connection, and what drives it.
+pub(crate) type Connected = (Client, Driver);
+pub(crate) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-type Connected = Result<(Client, JoinHandle<()>), DriverError>;
+/// Connects to the first host or address that allows writes. If none does, the first will do: it may be that only this
+/// role is read-only by default, which is repaired, or else found out, when the session is prepared.
+pub(crate) async fn connect(config: &Config, tls: &MakeRustlsConnect) -> Result<Connected, DriverError> {
+    match config.connect(tls.clone()).await {
+        Err(error)
+            if config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite
+                && is_not_writable(&error) =>
+        {
+            let mut any = config.clone();
+            any.target_session_attrs(TargetSessionAttrs::Any);
+            any.connect(tls.clone()).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// Lets a pool's manager connect like that.
+struct WritableFirst {
+    tls: MakeRustlsConnect,
+}
+
+type Connecting<'a> =
+    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), DriverError>> + Send + 'a>>;
 
 impl Connect for WritableFirst {
-    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
+    fn connect(&self, config: &Config) -> Connecting<'_> {
         let config = config.clone();
         Box::pin(async move {
-            match self.0.connect(&config).await {
-                Err(error)
-                    if config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite
-                        && is_not_writable(&error) =>
-                {
-                    let mut any = config;
-                    any.target_session_attrs(TargetSessionAttrs::Any);
-                    self.0.connect(&any).await
+            let (client, driver) = connect(&config, &self.tls).await?;
+            let driving = tokio::spawn(async move {
+                if let Err(error) = driver.await {
+                    tracing::debug!(%error, "a connection to PostgreSQL ended");
                 }
-                outcome => outcome,
-            }
+            });
+            Ok((client, driving))
         })
     }
 }
@@ -94,8 +121,7 @@ mod tests {
     #[test]
     fn nothing_of_a_wrong_url_is_repeated() {
         for url in [
-            "postgres://user:se?cret@host/database",
-            "postgres://user:se/cret@host/database",
+            "postgres://user:pass@host:secret/database",
             "postgres://user:secret@host/database?cret=1",
             "user=user password='secret",
             "mysql://user:secret@host",

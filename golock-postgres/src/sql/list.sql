@@ -1,5 +1,5 @@
 -- One page of the locks that are held, ordered by the bytes of their names.
--- $1: names from here on, $2: and before this (NULL: to the end), $3: and after this, $4: at most so many.
+-- $1: names from here on, $2: and before this, $3: and after this, $4: at most so many.
 SELECT h.name,
        convert_to(h.lock_by, getdatabaseencoding()) AS lock_by,
        (extract(epoch FROM h.now - h.locked_at) * 1000000)::bigint AS held_for,
@@ -9,7 +9,7 @@ SELECT h.name,
 FROM (
     SELECT t.*, clock_timestamp() AS now
     FROM {table} t
-    WHERE t.name >= $1::bytea AND ($2::bytea IS NULL OR t.name < $2) AND t.name > $3::bytea
+    WHERE t.name >= $1::bytea AND t.name < $2::bytea AND t.name > $3::bytea
     ORDER BY t.name
     OFFSET 0
 ) h

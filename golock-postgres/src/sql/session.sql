@@ -15,5 +15,6 @@ SELECT pg_is_in_recovery() AS standby,
        -- not be kept when it has grown.
        set_config('plan_cache_mode', 'force_generic_plan', false),
        set_config('enable_seqscan', 'off', false),
+       set_config('enable_bitmapscan', 'off', false),
        set_config('enable_mergejoin', 'off', false),
        set_config('jit', 'off', false);
