@@ -143,10 +143,10 @@ impl Keeper {
         }
     }
 
-    /// All that sleep look again: what was freed lately may have been missed.
+    /// Any name may have become free: what was freed lately was missed.
     pub(super) fn freed_any(&mut self) {
-        for name in self.sleepers() {
-            self.ask(&name);
+        for name in self.lines.keys().cloned().collect::<Vec<_>>() {
+            self.freed(&name);
         }
     }
 

@@ -4,6 +4,7 @@
 mod common;
 mod doubt;
 mod durations;
+mod listener;
 mod ownership;
 mod shutdown;
 mod simulation;

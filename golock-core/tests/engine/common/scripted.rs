@@ -51,8 +51,25 @@ struct State {
     log: String,
     under_way: usize,
     most_under_way: usize,
-    ears: Vec<mpsc::UnboundedSender<Option<Wakeup>>>,
+    ears: Vec<mpsc::UnboundedSender<Told>>,
     hears_itself: bool,
+    opening: Opening,
+}
+
+#[derive(Clone, Debug)]
+enum Told {
+    Event(Wakeup),
+    End,
+    Panic,
+}
+
+/// What becomes of the next listeners.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Opening {
+    Works,
+    /// There is none, whatever the capabilities say.
+    Fails,
+    Panics,
 }
 
 impl Scripted {
@@ -76,6 +93,7 @@ impl Scripted {
             most_under_way: 0,
             ears: Vec::new(),
             hears_itself: true,
+            opening: Opening::Works,
         };
         Self {
             server,
@@ -129,14 +147,32 @@ impl Scripted {
         self.state().hears_itself = true;
     }
 
-    /// All listeners get an event; `None` ends them.
-    pub(crate) fn tell(&self, event: Option<Wakeup>) {
-        self.state().ears.retain(|ear| ear.send(event.clone()).is_ok());
+    /// All listeners get an event.
+    pub(crate) fn tell(&self, event: Wakeup) {
+        self.tell_all(&Told::Event(event));
+    }
+
+    /// All listeners end.
+    pub(crate) fn end_listeners(&self) {
+        self.tell_all(&Told::End);
+    }
+
+    /// All listeners panic.
+    pub(crate) fn panic_listeners(&self) {
+        self.tell_all(&Told::Panic);
+    }
+
+    pub(crate) fn open_listeners_so(&self, opening: Opening) {
+        self.state().opening = opening;
     }
 
     /// How many listeners are open.
     pub(crate) fn listeners(&self) -> usize {
         self.state().ears.iter().filter(|ear| !ear.is_closed()).count()
+    }
+
+    fn tell_all(&self, what: &Told) {
+        self.state().ears.retain(|ear| ear.send(what.clone()).is_ok());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -278,19 +314,27 @@ impl LockStore for Scripted {
     }
 
     fn wakeups(&self) -> Option<Wakeups> {
+        let opening = self.state().opening;
+        match opening {
+            Opening::Works => {}
+            Opening::Fails => return None,
+            Opening::Panics => panic!("as the test says"),
+        }
         let (ear, heard) = mpsc::unbounded_channel();
         self.state().ears.push(ear);
         let this = self.clone();
-        let told = stream::unfold(heard, async |mut heard| heard.recv().await.map(|event| (event, heard)));
+        let told = stream::unfold(heard, async |mut heard| heard.recv().await.map(|told| (told, heard)));
         let freed = self.server.wakeups()?.filter_map(move |event| {
-            let heard = this.state().hears_itself.then_some(Some(event));
+            let heard = this.state().hears_itself.then_some(Told::Event(event));
             async move { heard }
         });
-        Some(Box::pin(
-            stream::select(told.boxed(), freed.boxed())
-                .take_while(|event| std::future::ready(event.is_some()))
-                .filter_map(std::future::ready),
-        ))
+        let all = stream::select(told.boxed(), freed.boxed()).map(|told| match told {
+            Told::Event(event) => Some(event),
+            Told::End => None,
+            Told::Panic => panic!("as the test says"),
+        });
+        let until_the_end = all.take_while(|event| std::future::ready(event.is_some()));
+        Some(until_the_end.filter_map(std::future::ready).boxed())
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
