@@ -1,59 +1,69 @@
-//! The server that the tests run on, and an administrator's session on it.
+//! What the tests do on a server besides locking.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, reason = "each test target uses a part of it")]
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use golock_core::{GrantId, Label, LockName};
-use tokio_postgres::{Client, Config, NoTls};
+use golock_core::store::{AcquireAnswer, AcquireRequest, LockStore, ReleaseAnswer, ReleaseRequest};
+use golock_core::{FencingToken, GrantId, Label, LockName};
+use golock_postgres::tokio_postgres::{Client, NoTls, connect};
 
-/// An administrator's URL; `None`: there is no server to test on.
-pub fn url() -> Option<String> {
-    std::env::var("GOLOCK_TEST_POSTGRES_URL").ok()
-}
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// A session of the administrator's, driven by the current runtime.
-pub async fn admin(url: &str) -> Client {
-    connect(&url.parse().unwrap()).await
-}
-
-pub async fn connect(config: &Config) -> Client {
-    let (client, connection) = config.connect(NoTls).await.unwrap();
+/// A session, driven by the current runtime.
+pub(crate) async fn session(url: &str) -> Client {
+    let (client, connection) = connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-/// The same server and database, another user.
-pub fn url_as(url: &str, user: &str, password: &str) -> String {
+/// The URL of the same database for another user.
+pub(crate) fn url_as(url: &str, user: &str, password: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (_, place) = rest.rsplit_once('@').unwrap();
     format!("{scheme}://{user}:{password}@{place}")
 }
 
-/// Different in every call and every run.
-pub fn unique(what: &str) -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
-    format!("{what}_{:x}_{}", nanos as u64, NEXT.fetch_add(1, Ordering::Relaxed))
+/// The URL of another database for the same user.
+pub(crate) fn url_of(url: &str, database: &str) -> String {
+    let (start, _) = url.rsplit_once('/').unwrap();
+    format!("{start}/{database}")
 }
 
-pub fn name(what: &str) -> LockName {
+/// Different in every call and every run.
+pub(crate) fn unique(what: &str) -> String {
+    static RUN: OnceLock<u64> = OnceLock::new();
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let run = RUN.get_or_init(|| RandomState::new().hash_one(0)) >> 32;
+    format!("{what}_{run:08x}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) fn name(what: &str) -> LockName {
     LockName::new(unique(what)).unwrap()
 }
 
-pub fn label() -> Label {
-    Label::new("tester").unwrap()
+pub(crate) fn grant() -> GrantId {
+    let random = || RandomState::new().hash_one(1).to_be_bytes();
+    GrantId::from_bytes([random(), random()].concat().try_into().unwrap())
 }
 
-pub fn grant() -> GrantId {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&nanos.to_be_bytes());
-    bytes[8..12].copy_from_slice(&std::process::id().to_be_bytes());
-    bytes[12..].copy_from_slice(&(NEXT.fetch_add(1, Ordering::Relaxed) as u32).to_be_bytes());
-    GrantId::from_bytes(bytes)
+pub(crate) fn wanted(name: &LockName, grant: GrantId, lock_by: &str) -> AcquireRequest {
+    AcquireRequest::new(name.clone(), grant, Label::new(lock_by).unwrap(), LONG)
 }
 
-pub const LONG: Duration = Duration::from_secs(60);
+/// Takes a name that is free.
+pub(crate) async fn take(store: &dyn LockStore, name: &LockName, lock_by: &str) -> (GrantId, FencingToken) {
+    let grant = grant();
+    match store.acquire(&[wanted(name, grant, lock_by)]).await.unwrap().remove(0) {
+        AcquireAnswer::Granted { token, .. } => (grant, token),
+        answer => panic!("{name:?} is free: {answer:?}"),
+    }
+}
+
+pub(crate) async fn release(store: &dyn LockStore, name: &LockName, grant: GrantId) -> ReleaseAnswer {
+    let request = ReleaseRequest::new(name.clone(), grant, Duration::ZERO);
+    store.release(&[request]).await.unwrap().remove(0)
+}
