@@ -31,10 +31,11 @@ pub(crate) fn acquired(row: Option<&Row>) -> Result<AcquireAnswer, StoreError> {
     })
 }
 
-/// The answers in the order of the requests: each row says by `nr` which one it answers.
-pub(crate) fn renewed(requests: usize, rows: &[Row]) -> Result<Vec<RenewAnswer>, StoreError> {
+/// The answers in the order of the requests: each row says by `nr` which one of those sent it answers, and `order` which
+/// of the requests that was.
+pub(crate) fn renewed(order: &[usize], rows: &[Row]) -> Result<Vec<RenewAnswer>, StoreError> {
     let doing = Operation::Renew;
-    let mut answers: Vec<Option<RenewAnswer>> = vec![None; requests];
+    let mut answers: Vec<Option<RenewAnswer>> = vec![None; order.len()];
     for row in rows {
         let nr: i32 = column(doing, row, "nr")?;
         let answer = match column(doing, row, "outcome")? {
@@ -44,12 +45,13 @@ pub(crate) fn renewed(requests: usize, rows: &[Row]) -> Result<Vec<RenewAnswer>,
             "expired" => RenewAnswer::Lost(LostReason::Expired),
             _ => RenewAnswer::Lost(LostReason::Taken),
         };
-        if let Some(place) = usize::try_from(nr).ok().and_then(|at| answers.get_mut(at)) {
+        let at = usize::try_from(nr).ok().and_then(|nr| order.get(nr));
+        if let Some(place) = at.and_then(|&at| answers.get_mut(at)) {
             *place = Some(answer);
         }
     }
     answers.into_iter().collect::<Option<_>>().ok_or_else(|| {
-        failure(doing, StoreErrorKind::Other, format!("{} answers to {requests} requests", rows.len()))
+        failure(doing, StoreErrorKind::Other, format!("{} answers to {} requests", rows.len(), order.len()))
     })
 }
 

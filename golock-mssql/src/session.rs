@@ -146,7 +146,8 @@ impl Opener {
         let socket = SockRef::from(&tcp);
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
         let socket = socket.try_clone()?;
-        let mut client = Client::connect(config, tcp.compat_write()).await?;
+        // The driver's future is so large that, passed through the callers' frames, it would fill a debug build's stack.
+        let mut client = Box::pin(Client::connect(config, tcp.compat_write())).await?;
         let answer = client.simple_query(&*self.settings).await?.into_row().await?;
         if answer.as_ref().and_then(|row| row.get("updateability")) == Some("READ_ONLY") {
             let why = "the database is read-only: DATABASEPROPERTYEX(DB_NAME(), 'Updateability')";
@@ -161,7 +162,7 @@ impl Manager for Opener {
     type Error = OpenError;
 
     async fn create(&self) -> Result<Opened, OpenError> {
-        tokio::time::timeout(self.within, self.open()).await.unwrap_or(Err(OpenError::TimedOut))
+        tokio::time::timeout(self.within, Box::pin(self.open())).await.unwrap_or(Err(OpenError::TimedOut))
     }
 
     async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> Result<(), RecycleError<OpenError>> {

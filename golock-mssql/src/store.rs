@@ -156,11 +156,15 @@ impl LockStore for MssqlStore {
             return Ok(Vec::new());
         }
         self.table_is_there().await?;
-        let requested: Vec<_> = requests
+        // All calls lock rows in the order of their names, so that none waits for another in a circle.
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|&at| &requests[at].name);
+        let requested: Vec<_> = order
             .iter()
-            .map(|request| {
-                let (seconds, micros) = parts(request.lease);
-                (key(&request.name), request.grant.as_bytes().as_slice(), request.token.get(), seconds, micros)
+            .map(|&at| {
+                let RenewRequest { name, grant, token, lease, .. } = &requests[at];
+                let (seconds, micros) = parts(*lease);
+                (key(name), grant.as_bytes().as_slice(), token.get(), seconds, micros)
             })
             .collect();
         let parameters: Vec<&dyn ToSql> = requested
@@ -169,11 +173,9 @@ impl LockStore for MssqlStore {
                 [name, grant, token, seconds, micros]
             })
             .collect();
-        let rows = self
-            .renewing
-            .query(Operation::Renew, &self.statements.renew(requests.len()), &parameters)
-            .await?;
-        renewed(requests.len(), &rows)
+        let sql = self.statements.renew(requests.len());
+        let rows = self.renewing.query(Operation::Renew, &sql, &parameters).await?;
+        renewed(&order, &rows)
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
