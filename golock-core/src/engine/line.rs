@@ -183,7 +183,8 @@ impl Keeper {
                     debug!(lock = %name, "granted too late, given back");
                     let in_doubt = self.grant_anew(name);
                     self.undo(name, grant, request.lease, in_doubt);
-                    self.try_later(name, Known::Nothing);
+                    self.know(name, Known::Nothing);
+                    self.try_later(name);
                 }
             }
             Ok(AcquireAnswer::Held(holder)) if holder.remaining > Duration::ZERO => {
@@ -205,7 +206,10 @@ impl Keeper {
                 line.marked_until = Some(sent.after(request.standing));
                 self.advance(&request.name);
             }
-            Err(error) => self.try_later(&request.name, Known::Failed(error)),
+            Err(error) => {
+                debug!(lock = %request.name, %error, "waits without a mark");
+                self.try_later(&request.name);
+            }
         }
     }
 
@@ -334,7 +338,8 @@ impl Keeper {
         if let Some(in_doubt) = self.grant_anew(name) {
             self.undo(name, request.grant, request.lease, Some(in_doubt));
         }
-        self.try_later(name, Known::Nothing);
+        self.know(name, Known::Nothing);
+        self.try_later(name);
     }
 
     fn failed(&mut self, name: &LockName, error: StoreError) {
@@ -345,7 +350,8 @@ impl Keeper {
         }
         if error.is_transient() {
             debug!(lock = %name, %error, "acquire failed, may be tried again");
-            return self.try_later(name, Known::Failed(error));
+            self.know(name, Known::Failed(error));
+            return self.try_later(name);
         }
         warn!(lock = %name, %error, "acquire failed");
         if let Some(waiter) = line.waiters.pop_front() {
@@ -355,11 +361,14 @@ impl Keeper {
         self.advance(name);
     }
 
-    /// The head asks again after a pause; whose wait is over hears what is known.
-    fn try_later(&mut self, name: &LockName, known: Known) {
+    fn know(&mut self, name: &LockName, known: Known) {
         if let Some(line) = self.lines.get_mut(name) {
             line.known = known;
         }
+    }
+
+    /// The head asks again after a pause; whose wait is over hears what is known.
+    fn try_later(&mut self, name: &LockName) {
         self.answer_overdue(name);
         if self.lines.contains_key(name) {
             let pause = self.pause(name);
