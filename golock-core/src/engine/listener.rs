@@ -1,8 +1,10 @@
 //! The one listener of a locker: names that were freed elsewhere.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::CatchUnwind;
 use tracing::debug;
 
 use super::keeper::Keeper;
@@ -15,9 +17,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct Listener {
-    stream: Option<Wakeups>,
+    stream: Option<CatchUnwind<AssertUnwindSafe<Wakeups>>>,
     listening: bool,
-    reopening: bool,
     failures: u32,
 }
 
@@ -27,10 +28,10 @@ impl Listener {
         self.listening
     }
 
-    /// The next event; `None` when the stream has ended. Pending while there is no stream.
+    /// The next event; `None` when the stream has ended, or panicked. Pending while there is no stream.
     pub(super) async fn next(&mut self) -> Option<Wakeup> {
         match &mut self.stream {
-            Some(stream) => stream.next().await,
+            Some(stream) => stream.next().await?.ok(),
             None => std::future::pending().await,
         }
     }
@@ -39,15 +40,18 @@ impl Listener {
 impl Keeper {
     /// Somebody has to wait: opens the listener unless it is open, or about to be.
     pub(super) fn listen_soon(&mut self) {
-        if self.listener.stream.is_none() && !self.listener.reopening {
+        if self.listener.stream.is_none() && self.timers.at(&Timer::Listen).is_none() {
             self.listen();
         }
     }
 
     pub(super) fn listen(&mut self) {
-        self.listener.reopening = false;
-        if self.calls.capabilities.wakeups && self.listener.stream.is_none() {
-            self.listener.stream = self.calls.store.wakeups();
+        if !self.calls.capabilities.wakeups {
+            return;
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.calls.store.wakeups())) {
+            Ok(Some(stream)) => self.listener.stream = Some(AssertUnwindSafe(stream).catch_unwind()),
+            Ok(None) | Err(_) => self.listen_later(),
         }
     }
 
@@ -63,13 +67,7 @@ impl Keeper {
             None => {
                 self.listener.stream = None;
                 self.deaf();
-                debug!("the listener was lost, waiting goes on without");
-                self.listener.failures = self.listener.failures.saturating_add(1);
-                let pause =
-                    FIRST_PAUSE.saturating_mul(1 << (self.listener.failures - 1).min(10)).min(LONGEST_PAUSE);
-                self.listener.reopening = true;
-                let at = self.now().after(self.env.jittered(pause));
-                self.timers.set(at, Timer::Listen);
+                self.listen_later();
             }
         }
     }
@@ -78,5 +76,13 @@ impl Keeper {
         if std::mem::take(&mut self.listener.listening) {
             self.sleep_lightly();
         }
+    }
+
+    fn listen_later(&mut self) {
+        debug!(backend = self.calls.capabilities.backend, "no listener, waiting goes on without");
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.listener.failures.min(10)).min(LONGEST_PAUSE);
+        self.listener.failures = self.listener.failures.saturating_add(1);
+        let at = self.now().after(self.env.jittered(pause));
+        self.timers.set(at, Timer::Listen);
     }
 }
