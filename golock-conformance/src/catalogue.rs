@@ -201,6 +201,8 @@ locking {
     lock_at_least_is_kept_after_a_crash: "S13", [];
     /// Hundreds of leases of one locker are renewed in batches, and none is lost.
     many_leases_of_one_locker_are_kept: "L8", [];
+    /// Ten thousand leases of one locker are renewed in batches, and none is lost.
+    ten_thousand_leases_of_one_locker_are_kept: "L8", [LongRun];
 }
 dropping {
     /// A `try_lock` dropped at any poll leaves nothing: the name is free long before its lease.
@@ -237,6 +239,8 @@ waiting {
     no_wakeup_is_lost_between_try_and_subscribe: "L9", [];
     /// Hundreds of waiters on one name, over several lockers, are all served, one at a time.
     hundreds_of_waiters_all_get_their_turn: "L9 S1", [];
+    /// A thousand waiters on one name, over several lockers, are all served, one at a time.
+    a_thousand_waiters_all_get_their_turn: "L9 S1", [LongRun];
 }
 pushing {
     /// The release of a name that is marked wakes every listener.

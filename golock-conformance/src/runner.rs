@@ -2,6 +2,7 @@
 //! ignored shown as ignored.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -187,7 +188,9 @@ impl Slot {
         };
         let begun = Instant::now();
         let outcome = run_case(&*fixture, case).await;
-        tell_time(&self.id, case, begun.elapsed());
+        if !matches!(outcome, Outcome::Ignored(_)) {
+            tell_time(&self.id, case, begun.elapsed());
+        }
         match outcome {
             Outcome::Passed => Ok(Completion::Completed),
             Outcome::Ignored(reason) => Ok(Completion::ignored_with(reason)),
@@ -205,10 +208,11 @@ fn required(id: &str) -> bool {
     std::env::var("GOLOCK_REQUIRE").is_ok_and(|ids| ids.split(',').any(|required| required.trim() == id))
 }
 
-#[allow(clippy::print_stderr, reason = "it was asked for by GOLOCK_TIMES=1")]
 fn tell_time(id: &str, case: &Case, took: Duration) {
     if std::env::var("GOLOCK_TIMES").is_ok_and(|value| value == "1") {
-        eprintln!("{:>7.1} s {}", took.as_secs_f64(), trial_name(id, case));
+        let line = format!("{:>7.1} s {}\n", took.as_secs_f64(), trial_name(id, case));
+        // In one piece, for results are printed at the same time.
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 }
 

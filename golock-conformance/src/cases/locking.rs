@@ -228,11 +228,18 @@ pub(crate) async fn lock_at_least_is_kept_after_a_crash(cx: &Context<'_>) {
 }
 
 pub(crate) async fn many_leases_of_one_locker_are_kept(cx: &Context<'_>) {
+    keep_leases(cx, effort::leases(), Duration::from_secs(6)).await;
+}
+
+pub(crate) async fn ten_thousand_leases_of_one_locker_are_kept(cx: &Context<'_>) {
+    keep_leases(cx, 10_000, Duration::from_secs(30)).await;
+}
+
+async fn keep_leases(cx: &Context<'_>, count: usize, lease: Duration) {
     let (locker, other) = (cx.locker().await, cx.client().await);
-    let lease = Duration::from_secs(6);
     let asked = Instant::now();
     let mut locks = Vec::new();
-    for name in cx.names("kept", effort::leases()) {
+    for name in cx.names("kept", count) {
         let options = options(&name, lease).auto_renew(true);
         locks.push(held(locker.try_lock(options).await));
     }

@@ -48,12 +48,14 @@ pub(crate) async fn waiter_gets_the_lock_at_the_end_of_lock_at_least(cx: &Contex
     let (holder, waiter) = (cx.locker().await, cx.locker().await);
     let name = cx.name("awaited");
     let asked = Instant::now();
-    let at_least = Duration::from_secs(2);
+    let at_least = Duration::from_secs(3);
     let lock = held(holder.try_lock(options(&name, LONG).lock_at_least(at_least)).await);
     let waiting = tokio::spawn({
         let options = options(&name, LONG);
         async move { waiter.lock(options).await }
     });
+    // It sleeps by now, for as long as the lease lasts by what it was told.
+    tokio::time::sleep(at_least / 4).await;
     done(lock.unlock().await);
     let lock = held(within_reason("the waiter", joined(waiting)).await);
     assert!(asked.elapsed() >= at_least - at_least / 100, "taken after {:?}", asked.elapsed());
@@ -133,12 +135,20 @@ pub(crate) async fn no_wakeup_is_lost_between_try_and_subscribe(cx: &Context<'_>
 }
 
 pub(crate) async fn hundreds_of_waiters_all_get_their_turn(cx: &Context<'_>) {
+    serve_waiters(cx, effort::waiters()).await;
+}
+
+pub(crate) async fn a_thousand_waiters_all_get_their_turn(cx: &Context<'_>) {
+    serve_waiters(cx, 1_000).await;
+}
+
+async fn serve_waiters(cx: &Context<'_>, count: usize) {
     let name = cx.name("crowded");
     let inside = Arc::new(Mutex::new(()));
     let mut waiters = JoinSet::new();
     for _ in 0..4 {
         let locker = cx.locker().await;
-        for _ in 0..effort::waiters() / 4 {
+        for _ in 0..count / 4 {
             let (locker, options) = (locker.clone(), options(&name, LONG));
             let inside = Arc::clone(&inside);
             waiters.spawn(async move {
@@ -155,5 +165,5 @@ pub(crate) async fn hundreds_of_waiters_all_get_their_turn(cx: &Context<'_>) {
     while let Some(ended) = waiters.join_next().await {
         tokens.insert(unpanicked(ended));
     }
-    assert_eq!(tokens.len(), effort::waiters() / 4 * 4, "each has a token of its own");
+    assert_eq!(tokens.len(), count / 4 * 4, "each has a token of its own");
 }

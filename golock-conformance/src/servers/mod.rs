@@ -75,11 +75,7 @@ impl Server {
 
     /// `host:port` of the URL.
     pub fn address(&self) -> String {
-        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-        let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        if has_port { address.to_owned() } else { format!("{address}:{}", self.kind.port) }
+        address(&self.url, self.kind.port)
     }
 
     /// Whether it can be killed and started: not so if a URL named it.
@@ -157,5 +153,27 @@ impl fmt::Debug for Server {
     }
 }
 
+/// `host:port` of a URL that may have a user and may have no port.
+fn address(url: &str, port: u16) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port { address.to_owned() } else { format!("{address}:{port}") }
+}
+
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const ONE_PROBE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn an_address_is_what_a_socket_connects_to() {
+        assert_eq!(address("postgres://user:p%40ss@db:6000/base?sslmode=disable", 5432), "db:6000");
+        assert_eq!(address("redis://localhost", 6379), "localhost:6379");
+        assert_eq!(address("redis://[::1]/0", 6379), "[::1]:6379");
+        assert_eq!(address("redis://[::1]:1/0", 6379), "[::1]:1");
+    }
+}

@@ -118,11 +118,7 @@ impl Kind {
     /// Name and tag of the image to start.
     pub(super) fn image(&self) -> (String, String) {
         let image = set(&self.image_variable()).unwrap_or_else(|| self.image.to_owned());
-        // A colon before a slash belongs to a registry's port.
-        match image.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => (name.to_owned(), tag.to_owned()),
-            _ => (image, "latest".to_owned()),
-        }
+        name_and_tag(&image)
     }
 
     /// Whether `GOLOCK_SERVERS`, the list of servers to test, leaves this one out.
@@ -133,4 +129,35 @@ impl Kind {
 
 fn set(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+fn name_and_tag(image: &str) -> (String, String) {
+    // A colon before a slash belongs to a registry's port.
+    let (name, tag) =
+        image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((image, "latest"));
+    (name.to_owned(), tag.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{KINDS, name_and_tag};
+
+    #[test]
+    fn a_registrys_port_is_no_tag() {
+        let parts = |image| <[String; 2]>::from(name_and_tag(image));
+        assert_eq!(parts("postgres:18"), ["postgres", "18"].map(str::to_owned));
+        assert_eq!(parts("localhost:5000/mine:1"), ["localhost:5000/mine", "1"].map(str::to_owned));
+        assert_eq!(parts("localhost:5000/mine"), ["localhost:5000/mine", "latest"].map(str::to_owned));
+    }
+
+    #[test]
+    fn each_server_stands_once_and_whole_in_the_table() {
+        let ids: BTreeSet<_> = KINDS.iter().map(|kind| kind.id).collect();
+        assert_eq!(ids.len(), KINDS.len());
+        for kind in KINDS {
+            assert!(kind.url.contains("{address}") && kind.image.contains(':') && kind.port > 0, "{kind:?}");
+        }
+    }
 }

@@ -8,7 +8,9 @@ mod wrong;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use golock_conformance::{Abilities, BoxError, Case, Damage, Fixture, Outcome, async_trait, cases, run_case};
+use golock_conformance::{
+    Abilities, BoxError, Case, Damage, Fixture, Need, Outcome, async_trait, cases, run_case, run_some,
+};
 use golock_core::{FencingToken, LockName, LockStore};
 
 use crate::toy::Toy;
@@ -31,6 +33,36 @@ async fn the_same_store_without_its_fault_is_accepted() {
     let toys = Toys::new(None);
     for (_, name) in WRONG_STORES {
         assert_eq!(run_case(&toys, case(name)).await, Outcome::Passed, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_says_what_failed_and_why_and_what_was_ignored() {
+    let wanted = |case: &Case| case.group == "granting" || case.needs.contains(&Need::Restart);
+    let report = run_some(&Toys::new(Some(Wrong::LabelsAreIdentities)), wanted).await;
+
+    assert!(report.failed().contains(&"same_label_is_no_identity"), "{report}");
+    let text = report.to_string();
+    assert!(text.contains("FAILED  toy::same_label_is_no_identity: the label is the same"), "{text}");
+    assert!(text.contains("which is to prove: `lock_by` is for people"), "{text}");
+    assert!(
+        text.contains("ignored toy::tokens_increase_over_restart: needs Restart: a toy has no server"),
+        "{text}"
+    );
+    let passed = report.outcomes().filter(|(_, outcome)| **outcome == Outcome::Passed).count();
+    let failed = report.failed().len();
+    assert!(text.ends_with(&format!("toy: {passed} passed, {failed} failed, 2 ignored")), "{text}");
+}
+
+#[test]
+fn a_single_test_fails_where_it_looks_at_nothing() {
+    let open = async || Ok(Toys::new(None));
+    golock_conformance::__run_test("second_locker_is_refused", open);
+    if std::env::var_os("GOLOCK_ALLOW_SKIP").is_none() {
+        let ignored = || golock_conformance::__run_test("tokens_increase_over_restart", open);
+        let panic = std::panic::catch_unwind(ignored).unwrap_err();
+        let text = panic.downcast_ref::<String>().unwrap();
+        assert!(text.starts_with("not tested: needs Restart: a toy has no server"), "{text}");
     }
 }
 
