@@ -15,7 +15,8 @@ use crate::options::Wanted;
 use crate::store::{RenewAnswer, RenewRequest, StoreError, StoreErrorKind};
 use crate::{Error, FencingToken, GrantId, Holder, Lock, LostReason};
 
-/// A lease is renewed when a third of it is over; a try that failed is repeated after another sixth.
+/// A lease is renewed when a third of it is over; a try that failed is repeated a sixth after it was sent, or at
+/// once if it took longer to fail.
 const RENEW_AFTER: u32 = 3;
 const RETRY_AFTER: u32 = 6;
 
@@ -153,8 +154,9 @@ impl Keeper {
             }
             Err(error) => {
                 debug!(%error, leases = requests.len(), "renewal failed, tried again");
+                let passed = self.now().since(sent);
                 for request in requests {
-                    self.renew_later(request.grant, request.lease / RETRY_AFTER);
+                    self.renew_later(request.grant, (request.lease / RETRY_AFTER).saturating_sub(passed));
                 }
             }
         }

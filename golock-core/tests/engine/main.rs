@@ -1,11 +1,13 @@
 //! The engine over a store in memory, in virtual time: what the properties of the catalogue marked U and S claim.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect by unwrapping it")]
 
+mod broken;
 mod common;
 mod doubt;
 mod durations;
 mod listener;
 mod ownership;
+mod renewal;
 mod shutdown;
 mod simulation;
 mod validity;

@@ -1,6 +1,7 @@
 //! A store whose network fails as a test says: requests and answers are delayed, lost, or wrong. What arrives is
 //! done by the `MemoryStore` behind it, also if the caller is long gone, as on a real server.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -47,7 +48,7 @@ struct Shared {
 
 struct State {
     script: Script,
-    calls: Vec<Call>,
+    calls: BTreeMap<&'static str, Vec<Call>>,
     log: String,
     under_way: usize,
     most_under_way: usize,
@@ -87,7 +88,7 @@ impl Scripted {
     pub(crate) fn with(server: MemoryStore, capabilities: Capabilities) -> Self {
         let state = State {
             script: Box::new(|_| Fate::FINE),
-            calls: Vec::new(),
+            calls: BTreeMap::new(),
             log: String::new(),
             under_way: 0,
             most_under_way: 0,
@@ -117,16 +118,16 @@ impl Scripted {
 
     /// All calls of `operation` so far.
     pub(crate) fn calls(&self, operation: Operation) -> Vec<Call> {
-        self.state().calls.iter().filter(|call| call.operation == operation).cloned().collect()
+        self.state().calls.get(operation.as_str()).cloned().unwrap_or_default()
     }
 
     pub(crate) fn count(&self, operation: Operation) -> usize {
-        self.calls(operation).len()
+        self.state().calls.get(operation.as_str()).map_or(0, Vec::len)
     }
 
     /// How many calls were made in all.
     pub(crate) fn total(&self) -> usize {
-        self.state().calls.len()
+        self.state().calls.values().map(Vec::len).sum()
     }
 
     /// Each request, effect and answer so far, one a line, with its time.
@@ -204,9 +205,12 @@ impl Scripted {
         let (names, grants): (Vec<_>, Vec<_>) = items.into_iter().unzip();
         let call = Call { operation, number, at: began, names, grants };
         let fate = (self.state().script)(&call);
-        let what = format!("{operation} #{number} {:?} {:?}", call.names, call.grants);
+        let what = match call.names.len() {
+            0..10 => format!("{operation} #{number} {:?} {:?}", call.names, call.grants),
+            many => format!("{operation} #{number} of {many}"),
+        };
         self.note(format_args!("{what} sent"));
-        self.state().calls.push(call);
+        self.state().calls.entry(operation.as_str()).or_default().push(call);
         let _under_way = UnderWay::new(self);
 
         let (done, effect_of_it) = oneshot::channel();
@@ -214,7 +218,7 @@ impl Scripted {
             let (this, what) = (self.clone(), what.clone());
             async move {
                 let outcome = effect(this.server.clone()).await;
-                this.note(format_args!("{what} done: {outcome:?}"));
+                this.note(format_args!("{what} done: {}", brief(&outcome)));
                 let _ = done.send(outcome);
             }
         };
@@ -240,7 +244,7 @@ impl Scripted {
             Some(delay) => sleep_until(began + delay).await,
             None => std::future::pending().await,
         }
-        self.note(format_args!("{what} answered: {outcome:?}"));
+        self.note(format_args!("{what} answered: {}", brief(&outcome)));
         let mut outcome = outcome;
         match (fate.says, &mut outcome) {
             (Says::Panic, _) => panic!("as the script says"),
@@ -272,6 +276,13 @@ impl<'a> UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.0.state().under_way -= 1;
+    }
+}
+
+fn brief<A: Debug>(outcome: &Result<Vec<A>, StoreError>) -> String {
+    match outcome {
+        Ok(answers) if answers.len() >= 10 => format!("{} answers", answers.len()),
+        outcome => format!("{outcome:?}"),
     }
 }
 
