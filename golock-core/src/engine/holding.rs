@@ -145,12 +145,13 @@ impl Keeper {
                     self.renew_later(request.grant, (term / RENEW_AFTER).saturating_sub(passed));
                 }
             }
-            // One row may have spoiled it for all: look for it. Not if the server is gone altogether.
+            // One row may have spoiled it for all: look for it. Not if the server is gone altogether. There is time
+            // for two more tries, so the parts are as few as they are long: the next failure comes down to one lease.
             Err(error) if requests.len() > 1 && !is_gone(&error) => {
-                debug!(%error, leases = requests.len(), "renewal failed, tried in halves");
-                let (one, other) = requests.split_at(requests.len() / 2);
-                self.send(renewal(&self.calls, one.to_vec()));
-                self.send(renewal(&self.calls, other.to_vec()));
+                debug!(%error, leases = requests.len(), "renewal failed, tried in parts");
+                for part in requests.chunks(requests.len().isqrt()) {
+                    self.send(renewal(&self.calls, part.to_vec()));
+                }
             }
             Err(error) => {
                 debug!(%error, leases = requests.len(), "renewal failed, tried again");
