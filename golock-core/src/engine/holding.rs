@@ -60,6 +60,7 @@ impl Keeper {
         grant: GrantId,
         in_doubt: Option<Tick>,
         token: FencingToken,
+        sent: Tick,
         deadline: Tick,
     ) -> Option<Lock> {
         let commands = self.commands.upgrade()?;
@@ -84,7 +85,7 @@ impl Keeper {
         };
         self.leases.insert(grant, holding);
         self.timers.set(deadline, Timer::Deadline(grant));
-        self.renew_later(grant, wanted.lease / RENEW_AFTER);
+        self.renew_later(grant, (wanted.lease / RENEW_AFTER).saturating_sub(now.since(sent)));
         Some(Lock::new(lease, commands))
     }
 

@@ -178,7 +178,7 @@ impl Keeper {
             Ok(AcquireAnswer::Granted { token, remaining }) => {
                 let deadline = self.deadline(sent, remaining, request.lease);
                 if self.now() < deadline {
-                    self.hand_over(name, token, deadline);
+                    self.hand_over(name, token, sent, deadline);
                 } else {
                     debug!(lock = %name, "granted too late, given back");
                     let in_doubt = self.grant_anew(name);
@@ -275,7 +275,7 @@ impl Keeper {
     }
 
     /// The head has its lock.
-    fn hand_over(&mut self, name: &LockName, token: FencingToken, deadline: Tick) {
+    fn hand_over(&mut self, name: &LockName, token: FencingToken, sent: Tick, deadline: Tick) {
         let Some(line) = self.lines.get_mut(name) else { return };
         let Some(waiter) = line.waiters.pop_front() else { return };
         *line = Line {
@@ -287,7 +287,7 @@ impl Keeper {
         self.timers.cancel(&Timer::WaitOver(name.clone(), waiter.caller));
         let waited = self.now().since(waiter.since);
         debug!(backend = self.calls.capabilities.backend, lock = %name, token = token.get(), ?waited, "lock granted");
-        match self.hold(&waiter.wanted, waiter.grant, waiter.in_doubt, token, deadline) {
+        match self.hold(&waiter.wanted, waiter.grant, waiter.in_doubt, token, sent, deadline) {
             // A reply that nobody takes drops the lock, and that gives it back.
             Some(lock) => drop(waiter.reply.send(Ok(lock))),
             None => {
