@@ -24,13 +24,13 @@ const KINDS: &[Kind] = &[
     Kind {
         id: "redis",
         image: "redis:8",
-        command: &["redis-server", "--appendonly", "yes", "--save", ""],
+        command: &["redis-server", "--appendonly", "yes", "--appendfsync", "always", "--save", ""],
         ..REDIS
     },
     Kind {
         id: "valkey",
         image: "valkey/valkey:9",
-        command: &["valkey-server", "--appendonly", "yes", "--save", ""],
+        command: &["valkey-server", "--appendonly", "yes", "--appendfsync", "always", "--save", ""],
         ..REDIS
     },
     Kind { id: "mongo", image: "mongo:8", ..MONGO },
