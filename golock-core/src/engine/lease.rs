@@ -1,6 +1,9 @@
 //! What a lock, its watchers and the keeper share: until when the lease is believed to be held.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -115,6 +118,17 @@ impl Lease {
 
     /// Ready once the lease is lost; never if it is released.
     pub(crate) async fn lost(self: Arc<Self>) -> LostReason {
+        let mut asleep = pin!(self.sleep());
+        poll_fn(|cx| match self.lost_by() {
+            // Looked for at each poll: on a busy thread the timer may fire long after the deadline.
+            Some(reason) => Poll::Ready(reason),
+            None => asleep.as_mut().poll(cx),
+        })
+        .await
+    }
+
+    /// As [`lost`](Self::lost), but late by as much as the runtime's timers are.
+    async fn sleep(&self) -> LostReason {
         loop {
             let changed = self.changed.notified();
             let belief = *self.belief();

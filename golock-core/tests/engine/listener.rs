@@ -20,8 +20,8 @@ async fn sleeper(store: &Scripted) -> (Lock, Locker, JoinHandle<Lock>) {
     (lock, other, waiter)
 }
 
-async fn has_it_within(waiter: JoinHandle<Lock>, limit: std::time::Duration) -> Lock {
-    timeout(limit, waiter).await.expect("nobody told it, and it did not look").unwrap()
+async fn has_it_within(waiter: JoinHandle<Lock>, limit: std::time::Duration) {
+    drop(timeout(limit, waiter).await.expect("nobody told it, and it did not look").unwrap());
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,6 +56,30 @@ async fn lost_is_ready_at_the_deadline_not_before_and_at_once_ever_after() {
     }
 }
 
+/// In real time, on a thread that is kept busy past the deadline: no timer of the runtime has fired yet.
+#[tokio::test]
+async fn lost_is_ready_at_the_first_poll_after_the_deadline_whatever_the_runtime_has_noticed() {
+    let lock = Locker::new(Scripted::new()).try_lock(options("job").lock_at_most(ms(300))).await.unwrap();
+    let mut lost = pin!(lock.lost());
+    assert!(poll_once(lost.as_mut()).is_pending());
+    std::thread::sleep(ms(310));
+    assert_eq!(poll_once(lost.as_mut()), Poll::Ready(LostReason::Expired));
+}
+
+#[tokio::test]
+async fn run_returns_no_value_of_work_that_kept_its_thread_past_the_deadline() {
+    let locker = Locker::new(Scripted::new());
+    let wanted = options("job").lock_at_most(ms(300));
+    let at_once = locker.run(wanted.clone(), async |_| std::thread::sleep(ms(310)));
+    assert!(at_once.await.unwrap_err().is_lost());
+    let later = locker.run(wanted, async |_| {
+        sleep(ms(5)).await;
+        std::thread::sleep(ms(310));
+        tokio::task::yield_now().await;
+    });
+    assert!(later.await.unwrap_err().is_lost());
+}
+
 #[tokio::test(start_paused = true)]
 async fn lost_wakes_whoever_waits_for_it() {
     let lock = Locker::new(Scripted::new()).try_lock(options("job")).await.unwrap();
