@@ -115,8 +115,8 @@ pub(crate) async fn dropped_operators_calls_harm_nothing(cx: &Context<'_>) {
         // Each may or may not have happened; the locker is whole, and no answer is another's.
         let seen = done(locker.inspect(kept.as_str()).await);
         assert_eq!(seen.map(|info| (info.name, info.token)), Some((kept.clone(), grant.token)));
-        done(locker.force_unlock(name.as_str()).await);
-        still_works(&locker, &other, &name).await;
+        // What was asked for may still come to pass at its own name, and only there.
+        still_works(&locker, &other, &cx.name("after")).await;
     }
 }
 
