@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fred::error::{Error as DriverError, ErrorKind};
 use fred::types::Value;
-use golock_core::store::{AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind};
+use golock_core::store::{
+    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind,
+};
 use golock_core::{FencingToken, Holder, Label, LockName, LostReason};
 
 use crate::error::failure;
@@ -95,7 +97,11 @@ impl Reply {
         }
     }
 
-    pub(crate) fn inspected(&self, operation: Operation, name: LockName) -> Result<Option<LockInfo>, StoreError> {
+    pub(crate) fn inspected(
+        &self,
+        operation: Operation,
+        name: LockName,
+    ) -> Result<Option<LockInfo>, StoreError> {
         match &*self.word {
             "held" => Ok(Some(LockInfo::new(name, self.holder(operation)?, false))),
             "kept" => Ok(Some(LockInfo::new(name, self.holder(operation)?, true))),
@@ -125,13 +131,17 @@ impl Reply {
     }
 
     fn unexpected(&self, operation: Operation) -> StoreError {
-        failure(operation, StoreErrorKind::Other, format!("an answer that golock's scripts don't give: {}", self.word))
+        failure(
+            operation,
+            StoreErrorKind::Other,
+            format!("an answer that golock's scripts don't give: {}", self.word),
+        )
     }
 }
 
 /// A label that somebody else wrote into the hash must not hide the lock.
 fn label(bytes: &[u8]) -> Result<Label, StoreError> {
-    Label::new(&*String::from_utf8_lossy(bytes)).or_else(|_| Label::new("(unreadable)")).map_err(|error| {
-        failure(Operation::Inspect, StoreErrorKind::Other, error)
-    })
+    Label::new(&*String::from_utf8_lossy(bytes))
+        .or_else(|_| Label::new("(unreadable)"))
+        .map_err(|error| failure(Operation::Inspect, StoreErrorKind::Other, error))
 }

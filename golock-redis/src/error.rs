@@ -38,6 +38,11 @@ pub(crate) fn is_unknown_script(error: &DriverError) -> bool {
     error.details().starts_with("NOSCRIPT")
 }
 
+/// The server answered, with an error: the connection can be used again.
+pub(crate) fn is_answer(error: &DriverError) -> bool {
+    reply_kind(error.details()).is_some_and(|kind| kind != StoreErrorKind::Connection)
+}
+
 /// The outcomes of all requests of one call, or the one error that stands for them.
 ///
 /// An error that says that nothing was done may not stand for a call of which a part was done.
@@ -71,7 +76,9 @@ fn reply_kind(reply: &str) -> Option<StoreErrorKind> {
         "NOAUTH" | "WRONGPASS" => Kind::Authentication,
         "NOPERM" => Kind::Permission,
         "READONLY" => Kind::ReadOnly,
-        "LOADING" | "MASTERDOWN" | "BUSY" | "TRYAGAIN" | "OOM" | "MISCONF" | "NOREPLICAS" => Kind::Unavailable,
+        "LOADING" | "MASTERDOWN" | "BUSY" | "TRYAGAIN" | "OOM" | "MISCONF" | "NOREPLICAS" => {
+            Kind::Unavailable
+        }
         // The driver gives it to all requests on the connection, also to those that were executed before.
         "CLUSTERDOWN" => Kind::Connection,
         "WRONGTYPE" => Kind::SchemaMissing,
@@ -160,7 +167,10 @@ mod tests {
         let failed = |kind| Err(failure(Operation::Acquire, kind, "why"));
         let kind_of = |outcomes| all_or_error(Operation::Acquire, outcomes).map_err(|error| error.kind());
         assert_eq!(kind_of(vec![Ok(1), Ok(2)]), Ok(vec![1, 2]));
-        assert_eq!(kind_of(vec![failed(Kind::Unavailable), failed(Kind::Unavailable)]), Err(Kind::Unavailable));
+        assert_eq!(
+            kind_of(vec![failed(Kind::Unavailable), failed(Kind::Unavailable)]),
+            Err(Kind::Unavailable)
+        );
         assert_eq!(kind_of(vec![Ok(1), failed(Kind::Unavailable)]), Err(Kind::Timeout));
         assert_eq!(kind_of(vec![Ok(1), failed(Kind::TokenExhausted)]), Err(Kind::Other));
         assert_eq!(kind_of(vec![failed(Kind::Permission), failed(Kind::Connection)]), Err(Kind::Connection));

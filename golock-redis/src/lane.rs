@@ -75,11 +75,15 @@ impl Lane {
         let session = self.session().await?;
         let all: Vec<&Call> = calls.iter().collect();
         let fly = async |how, calls: &[&Call]| {
-            session.fly(Flight { script, how, calls, replicas }).await.map_err(|error| call_failed(operation, error))
+            session
+                .fly(Flight { script, how, calls, replicas })
+                .await
+                .map_err(|error| call_failed(operation, error))
         };
         let mut landed = fly(How::BySha1, &all).await?;
-        let again: Vec<usize> =
-            (0..calls.len()).filter(|at| landed.replies[*at].as_ref().map_or_else(is_unknown_script, Reply::is_late)).collect();
+        let again: Vec<usize> = (0..calls.len())
+            .filter(|at| landed.replies[*at].as_ref().map_or_else(is_unknown_script, Reply::is_late))
+            .collect();
         if !again.is_empty() {
             let calls: Vec<&Call> = again.iter().map(|at| all[*at]).collect();
             let second = fly(How::ByText, &calls).await?;

@@ -1,4 +1,4 @@
-//! x
+#![doc = include_str!("../README.md")]
 
 mod answers;
 mod builder;
@@ -19,7 +19,11 @@ pub use builder::RedisStoreBuilder;
 pub use fred;
 pub use store::RedisStore;
 
-use golock_core::{Error, Locker};
+// What a service needs besides: it depends on this crate alone.
+#[doc(no_inline)]
+pub use golock_core::{
+    self, Error, FencingToken, Lock, LockOptions, LockStore, LockWatch, Locker, LostReason,
+};
 
 /// x
 pub async fn connect(url: &str) -> Result<Locker, Error> {

@@ -18,10 +18,10 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::ErrorKind;
 use fred::interfaces::ClientLike;
+use fred::types::RespVersion;
 use fred::types::config::{
     Blocking, Config, ConnectionConfig, PerformanceConfig, TcpConfig, UnresponsiveConfig,
 };
-use fred::types::RespVersion;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};

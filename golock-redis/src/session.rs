@@ -1,6 +1,6 @@
 //! A connection that locks can be had on, and what is sent over it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fred::error::{Error as DriverError, ErrorKind};
@@ -9,8 +9,8 @@ use fred::types::{ClusterHash, CustomCommand, Value};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::answers::Reply;
-use crate::error::{call_failed, failure};
 use crate::clock::ServerClock;
+use crate::error::{call_failed, failure, is_answer};
 use crate::lane::Replicas;
 use crate::link::{Link, Setup};
 use crate::scripts::Script;
@@ -19,8 +19,17 @@ pub(crate) struct Session {
     link: Link,
     clock: ServerClock,
     within: Duration,
-    /// Since when it has been asked something without saying anything.
-    silent_since: Mutex<Option<Instant>>,
+    health: Mutex<Health>,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Copy, Default)]
+enum Health {
+    #[default]
+    Fine,
+    /// Since then it has been asked something without saying anything.
+    Silent(Instant),
+    Broken,
 }
 
 /// One call of a script: its key, and its arguments but the first.
@@ -57,9 +66,12 @@ impl Session {
     /// Opens a connection, and looks whether locks are safe there.
     pub(crate) async fn open(setup: &Setup, within: Duration, may_evict: bool) -> Result<Self, StoreError> {
         let link = Link::open(setup).await?;
-        let session = Self { link, clock: ServerClock::default(), within, silent_since: Mutex::default() };
+        let session = Self { link, clock: ServerClock::default(), within, health: Mutex::default() };
         let info = (command("INFO", ClusterHash::Random), Vec::new());
-        let mut answers = session.read_clock_and(Some(info)).await.map_err(|error| call_failed(Operation::Connect, error))?;
+        let mut answers = session
+            .read_clock_and(Some(info))
+            .await
+            .map_err(|error| call_failed(Operation::Connect, error))?;
         // Who may not ask finds out at the first lock, or never.
         if let Some(Ok(info)) = answers.pop() {
             check(&info.into_string().unwrap_or_default(), may_evict)?;
@@ -69,8 +81,11 @@ impl Session {
 
     /// It has ended, or says nothing any more.
     pub(crate) fn is_over(&self) -> bool {
-        let silent_since = *self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
-        self.link.is_over() || silent_since.is_some_and(|since| since.elapsed() > self.within / 2)
+        match *self.health() {
+            Health::Fine => self.link.is_over(),
+            Health::Silent(since) => self.link.is_over() || since.elapsed() > self.within / 2,
+            Health::Broken => true,
+        }
     }
 
     pub(crate) fn link(&self) -> &Link {
@@ -122,12 +137,16 @@ impl Session {
             // This only puts it down; nothing is sent yet.
             pipeline.custom::<Value, _>(command, arguments).await?;
         }
-        let answers = self.answer(async { Ok(pipeline.try_all::<Value>().await) }).await?;
-        if answers.len() == expected {
-            return Ok(answers);
-        }
-        // One error for all.
-        Err(answers.into_iter().find_map(Result::err).unwrap_or_else(ended))
+        self.answer(async {
+            let answers = pipeline.try_all::<Value>().await;
+            let is_answer = |answer: &Result<_, _>| answer.as_ref().err().is_none_or(is_answer);
+            if answers.len() == expected && answers.iter().any(is_answer) {
+                return Ok(answers);
+            }
+            // One error for all.
+            Err(answers.into_iter().find_map(Result::err).unwrap_or_else(ended))
+        })
+        .await
     }
 
     /// The answer to what is asked on this connection, if it lives so long.
@@ -135,11 +154,25 @@ impl Session {
         &self,
         asking: impl Future<Output = Result<T, DriverError>>,
     ) -> Result<T, DriverError> {
-        let silent_since = || self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
-        silent_since().get_or_insert_with(Instant::now);
-        let answer = self.link.unless_over(asking).await;
-        *silent_since() = None;
-        answer.unwrap_or_else(|| Err(ended()))
+        {
+            let mut health = self.health();
+            if let Health::Fine = *health {
+                *health = Health::Silent(Instant::now());
+            }
+        }
+        let answer = self.link.unless_over(asking).await.unwrap_or_else(|| Err(ended()));
+        match &answer {
+            Ok(_) => *self.health() = Health::Fine,
+            Err(error) if is_answer(error) => *self.health() = Health::Fine,
+            // Silence, for now.
+            Err(error) if *error.kind() == ErrorKind::Timeout => {}
+            Err(_) => *self.health() = Health::Broken,
+        }
+        answer
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,7 +182,8 @@ impl Flight<'_> {
             How::BySha1 => ("EVALSHA", &self.script.sha1),
             How::ByText => ("EVAL", &self.script.text),
         };
-        let mut arguments: Vec<Value> = vec![script.as_str().into(), 1.into(), call.key.as_str().into(), deadline.into()];
+        let mut arguments: Vec<Value> =
+            vec![script.as_str().into(), 1.into(), call.key.as_str().into(), deadline.into()];
         arguments.extend(call.arguments.iter().cloned());
         (command(name, ClusterHash::from(call.key.as_str())), arguments)
     }
@@ -185,7 +219,9 @@ fn check(info: &str, may_evict: bool) -> Result<(), StoreError> {
     let policy = field("maxmemory_policy");
     let is_limited = !matches!(&*field("maxmemory"), "" | "0");
     if !may_evict && is_limited && !matches!(&*policy, "" | "noeviction") {
-        let why = format!("maxmemory-policy is {policy}: the server may delete locks that are held; set noeviction");
+        let why = format!(
+            "maxmemory-policy is {policy}: the server may delete locks that are held; set noeviction"
+        );
         return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
     }
     Ok(())
@@ -199,7 +235,8 @@ mod tests {
 
     #[test]
     fn servers_that_may_delete_locks_are_refused_by_the_settings_name() {
-        let info = |maxmemory, policy| format!("# Memory\r\nmaxmemory:{maxmemory}\r\nmaxmemory_policy:{policy}\r\n");
+        let info =
+            |maxmemory, policy| format!("# Memory\r\nmaxmemory:{maxmemory}\r\nmaxmemory_policy:{policy}\r\n");
         assert!(check(&info("0", "allkeys-lru"), false).is_ok(), "without a limit nothing is evicted");
         assert!(check(&info("1000", "noeviction"), false).is_ok());
         assert!(check(&info("1000", "volatile-ttl"), true).is_ok());

@@ -110,20 +110,31 @@ impl RedisStore {
     }
 
     /// An error if too few replicas have confirmed what was done.
-    fn confirmed(&self, operation: Operation, replicas: Option<i64>, kind: StoreErrorKind) -> Result<(), StoreError> {
+    fn confirmed(
+        &self,
+        operation: Operation,
+        replicas: Option<i64>,
+        kind: StoreErrorKind,
+    ) -> Result<(), StoreError> {
         let Some(wanted) = self.replicas else { return Ok(()) };
         let confirmed = replicas.unwrap_or(0);
         if confirmed >= i64::from(wanted.count) {
             return Ok(());
         }
         let Replicas { count, within } = wanted;
-        Err(failure(operation, kind, format!("{confirmed} of {count} replicas confirmed it within {within:?}")))
+        Err(failure(
+            operation,
+            kind,
+            format!("{confirmed} of {count} replicas confirmed it within {within:?}"),
+        ))
     }
 
     /// Takes grants back that too few replicas have confirmed. Only then may the error say that nothing was done.
     async fn withdraw(&self, granted: Vec<&AcquireRequest>) -> Result<(), StoreError> {
-        let calls: Vec<_> =
-            granted.into_iter().map(|request| self.call(&request.name, [request.grant.to_string().into()])).collect();
+        let calls: Vec<_> = granted
+            .into_iter()
+            .map(|request| self.call(&request.name, [request.grant.to_string().into()]))
+            .collect();
         let withdrawn = self.keeping.run(Operation::Acquire, &scripts::WITHDRAW, &calls, None).await;
         withdrawn.map(drop).map_err(|error| {
             let why = format!("too few replicas confirmed it, and it could not be taken back: {error}");
@@ -163,7 +174,8 @@ impl RedisStore {
                     Some(SCAN_STEP),
                     Some(ScanType::Hash),
                 );
-                let (next, keys) = session.answer(step).await.map_err(|error| call_failed(operation, error))?;
+                let (next, keys) =
+                    session.answer(step).await.map_err(|error| call_failed(operation, error))?;
                 found.extend(keys.iter().filter_map(|key| self.prefix.name(key.as_bytes())));
                 if next == "0" {
                     break;
@@ -208,7 +220,10 @@ impl LockStore for RedisStore {
             .iter()
             .map(|request| {
                 let grant = request.grant.to_string();
-                self.call(&request.name, [grant.into(), request.lock_by.as_str().into(), micros(request.lease).into()])
+                self.call(
+                    &request.name,
+                    [grant.into(), request.lock_by.as_str().into(), micros(request.lease).into()],
+                )
             })
             .collect();
         let ran = self.acquiring.run(doing, &scripts::ACQUIRE, &calls, self.replicas).await?;

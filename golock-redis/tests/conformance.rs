@@ -202,7 +202,9 @@ impl Misconfigured for Redis {
                 self.user("owner", &secrets[0], "allkeys allchannels +@all").await?;
                 url_as(self.0.url(), "owner", &secrets[1])
             }
-            Fault::NoPermission => self.user("visitor", &secrets[0], "~elsewhere:* +@connection +info +time").await?,
+            Fault::NoPermission => {
+                self.user("visitor", &secrets[0], "~elsewhere:* +@connection +info +time").await?
+            }
             Fault::TlsRefused => self.0.url().replace("redis://", "rediss://"),
             fault => return Err(format!("unknown fault: {fault}").into()),
         };

@@ -23,6 +23,7 @@ local token = tonumber(row.token or 0)
 local locked_at = tonumber(row.locked_at or 0)
 local expires_at = tonumber(row.expires_at or 0)
 local waiters_until = tonumber(row.waiters_until or 0)
+local lease_end = expires_at
 
 -- Above this two numbers that follow each other are the same double.
 local MAX_TOKEN = 9007199254740990
@@ -43,10 +44,10 @@ local function write(...)
   redis.call('PEXPIRE', KEYS[1], digits(until_free + ARGV[2]))
 end
 
--- Tells those that wait, if somebody does, that the name is free. It is a hint: if it can't be sent, that is no reason
--- for what frees the name to fail.
+-- Tells those that wait, if somebody does, that the lease ends earlier than they were told: now, or when a lock_at_least
+-- is over. It is a hint: if it can't be sent, that is no reason for what ends the lease to fail.
 local function tell_waiters()
-  if expires_at <= now and waiters_until > now then
+  if expires_at < lease_end and waiters_until > now then
     redis.pcall('PUBLISH', ARGV[3] .. 'freed', string.sub(KEYS[1], #ARGV[3] + 1))
   end
 end

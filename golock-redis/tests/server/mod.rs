@@ -1,6 +1,9 @@
 //! An administrator's connection to the server that the tests run on.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+pub(crate) mod own;
 
 use golock_redis::fred::clients::Client;
 use golock_redis::fred::error::Error;
@@ -18,13 +21,15 @@ impl Admin {
         Ok(Self(client))
     }
 
-    /// A command as one types it; its answer, if it is a text or a number.
+    /// A command as one types it; its answer, that of a list with a line an element.
     pub(crate) async fn run(&self, words: &[&str]) -> Result<String, Error> {
         let (name, arguments) = words.split_first().expect("a command has a name");
         let command = CustomCommand::new((*name).to_owned(), ClusterHash::Random, false);
         let arguments: Vec<Value> = arguments.iter().map(|word| (*word).into()).collect();
-        let answer: Value = self.0.custom(command, arguments).await?;
-        Ok(answer.into_string().unwrap_or_default())
+        Ok(match self.0.custom(command, arguments).await? {
+            Value::Array(lines) => lines.iter().map(|line| format!("{line:?}\n")).collect(),
+            answer => answer.into_string().unwrap_or_default(),
+        })
     }
 
     /// Makes a user that may do what `rules` say and no more.
