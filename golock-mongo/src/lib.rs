@@ -14,7 +14,11 @@ pub use builder::MongoStoreBuilder;
 pub use mongodb;
 pub use store::MongoStore;
 
-use golock_core::{Error, Locker};
+// What a service needs besides: it depends on this crate alone.
+#[doc(no_inline)]
+pub use golock_core::{
+    self, Error, FencingToken, Lock, LockOptions, LockStore, LockWatch, Locker, LostReason,
+};
 
 /// A locker on the collection `golock` of the database that `url` names, or else of the database `golock`:
 /// `mongodb://user:password@host:27017/database?replicaSet=rs0`. See [`MongoStoreBuilder::connect`].

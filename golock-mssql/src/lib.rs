@@ -14,7 +14,11 @@ pub use builder::MssqlStoreBuilder;
 pub use store::MssqlStore;
 pub use tiberius;
 
-use golock_core::{Error, Locker};
+// What a service needs besides: it depends on this crate alone.
+#[doc(no_inline)]
+pub use golock_core::{
+    self, Error, FencingToken, Lock, LockOptions, LockStore, LockWatch, Locker, LostReason,
+};
 
 /// A locker on the table `dbo.golock` of the server at `url`, `mssql://user:password@host:1433/database`: see
 /// [`MssqlStoreBuilder::connect`] for what else may stand there.

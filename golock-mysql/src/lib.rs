@@ -13,7 +13,11 @@ pub use builder::MysqlStoreBuilder;
 pub use mysql_async;
 pub use store::MysqlStore;
 
-use golock_core::{Error, Locker};
+// What a service needs besides: it depends on this crate alone.
+#[doc(no_inline)]
+pub use golock_core::{
+    self, Error, FencingToken, Lock, LockOptions, LockStore, LockWatch, Locker, LostReason,
+};
 
 /// A locker on the table `golock` of the server at `url`, `mysql://user:password@host:3306/database`: see
 /// [`MysqlStoreBuilder::connect`].

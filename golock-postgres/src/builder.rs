@@ -84,11 +84,11 @@ impl PostgresStoreBuilder {
     /// # Errors
     /// [`StoreErrorKind::Configuration`] if a name is none that PostgreSQL can have.
     pub fn build(self, pool: Pool) -> Result<PostgresStore, StoreError> {
-        Ok(PostgresStore::over(&pool, &self.checked_table()?, &self))
+        Ok(PostgresStore::over(&pool, &self.checked()?, &self))
     }
 
     /// A store over connections of its own to the server at `url`: `postgres://user:password@host:5432/database`,
-    /// with the options of [`tokio_postgres::Config`], or a `key=value` string. One session is opened, and the
+    /// with the options of [`Config`](deadpool_postgres::tokio_postgres::Config), or a `key=value` string. One session is opened, and the
     /// table created, before this returns.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl PostgresStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened; the table may have been created.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
-        let (table, config) = (self.checked_table()?, url::parse(url)?);
+        let (table, config) = (self.checked()?, url::parse(url)?);
         let (pool, tls) = url::pool(&config)?;
         let listener = Listener::new(config, tls, &table, self.request_timeout);
         let store = PostgresStore::over(&pool, &table, &self).woken_by(listener);
@@ -105,10 +105,41 @@ impl PostgresStoreBuilder {
         Ok(store)
     }
 
-    fn checked_table(&self) -> Result<Table, StoreError> {
-        Table::new(self.schema.as_deref(), &self.table).ok_or_else(|| {
-            let why = "a table's or schema's name has 1 to 63 bytes without NUL";
-            failure(Operation::Connect, StoreErrorKind::Configuration, why)
-        })
+    /// The table, if all was set to something that can be.
+    fn checked(&self) -> Result<Table, StoreError> {
+        let wrong = |why| Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+        if self.request_timeout < Duration::from_millis(1) {
+            return wrong("the request timeout is less than a millisecond");
+        }
+        match Table::new(self.schema.as_deref(), &self.table) {
+            Some(table) => Ok(table),
+            None => wrong("a table's or schema's name has 1 to 63 bytes without NUL"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use deadpool_postgres::{Manager, Pool};
+    use golock_core::StoreErrorKind;
+    use tokio_postgres::NoTls;
+
+    use crate::PostgresStore;
+
+    #[test]
+    fn what_cannot_be_is_refused_before_any_connection() {
+        let pool = || Pool::builder(Manager::new("host=localhost".parse().unwrap(), NoTls)).build().unwrap();
+        let builder = PostgresStore::builder;
+        for wrong in [
+            builder().table(""),
+            builder().table("x".repeat(64)),
+            builder().schema("a\0b"),
+            builder().request_timeout(Duration::ZERO),
+        ] {
+            assert_eq!(wrong.build(pool()).unwrap_err().kind(), StoreErrorKind::Configuration);
+        }
+        assert!(builder().table("x".repeat(63)).build(pool()).is_ok());
     }
 }

@@ -5,6 +5,7 @@ mod builder;
 mod error;
 mod listener;
 mod locked;
+mod parameters;
 mod schema;
 mod session;
 mod statements;
@@ -16,9 +17,12 @@ mod url;
 pub use builder::PostgresStoreBuilder;
 pub use deadpool_postgres;
 pub use store::PostgresStore;
-pub use tokio_postgres;
 
-use golock_core::{Error, Locker};
+// What a service needs besides: it depends on this crate alone.
+#[doc(no_inline)]
+pub use golock_core::{
+    self, Error, FencingToken, Lock, LockOptions, LockStore, LockWatch, Locker, LostReason,
+};
 
 /// A locker on the table `golock` of the server at `url`, `postgres://user:password@host:5432/database`: see
 /// [`PostgresStoreBuilder::connect`].

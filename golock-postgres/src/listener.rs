@@ -36,7 +36,7 @@ impl Listener {
         Box::pin(stream::unfold(State::Closed(self.clone()), |state| async {
             match state {
                 State::Closed(listener) => match listener.open().await {
-                    Ok(open) => Some((Wakeup::Listening, State::Open(open))),
+                    Ok(open) => Some((Wakeup::Listening, State::Open(Box::new(open)))),
                     Err(error) => {
                         tracing::debug!(%error, "no connection to listen on");
                         None
@@ -81,7 +81,7 @@ const CLOSED: OpenError = OpenError::Unfit(StoreErrorKind::Connection, "the serv
 
 enum State {
     Closed(Listener),
-    Open(Open),
+    Open(Box<Open>),
 }
 
 struct Open {

@@ -114,7 +114,7 @@ mod tests {
     use std::error::Error;
 
     use golock_core::StoreErrorKind;
-    use tokio_postgres::config::TargetSessionAttrs;
+    use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
     use super::parse;
 
@@ -137,6 +137,12 @@ mod tests {
     fn a_wrong_option_is_named() {
         let error = parse("postgres://user:secret@host?sslmode=perhaps").unwrap_err();
         assert!(error.source().unwrap().to_string().contains("sslmode"));
+    }
+
+    #[test]
+    fn verify_full_is_understood() {
+        let config = parse("postgres://user@host/database?sslmode=verify-full").unwrap();
+        assert_eq!(config.get_ssl_mode(), SslMode::Require);
     }
 
     #[test]

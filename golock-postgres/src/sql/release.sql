@@ -8,7 +8,7 @@
 WITH want AS {want},
 
 not_yet AS (
-    SELECT w.*, coalesce(t.grant_id = w.grant_id, false) AS mine, t.waiters_until
+    SELECT w.*, coalesce(t.grant_id = w.grant_id, false) AS mine, t.expires_at, t.waiters_until
     FROM want w JOIN {table} t ON t.name = w.name
     WHERE t.released_grant IS DISTINCT FROM w.grant_id
     ORDER BY t.name
@@ -27,7 +27,8 @@ updated AS (
                               ELSE t.expires_at END
     FROM locked l
     WHERE t.name = l.name
-    RETURNING l.nr, l.mine, l.mine AND t.expires_at <= l.now AND l.waiters_until > l.now AS wakes
+    -- Also when a lock_at_least goes on: those who wait sleep until the end of the lease, and have to learn of the new one.
+    RETURNING l.nr, l.mine, t.expires_at < l.expires_at AND l.waiters_until > l.now AS wakes
 ),
 
 -- No row: one is made, free, so that the acquire that this undoes is refused should it arrive yet.
