@@ -36,7 +36,7 @@ impl Listener {
         Box::pin(stream::unfold(State::Closed(self.clone()), |state| async {
             match state {
                 State::Closed(listener) => match listener.open().await {
-                    Ok(open) => Some((Wakeup::Listening, State::Open(Box::new(open)))),
+                    Ok(open) => Some((Wakeup::Listening, State::Open(open))),
                     Err(error) => {
                         tracing::debug!(%error, "no connection to listen on");
                         None
@@ -79,9 +79,10 @@ impl Listener {
 
 const CLOSED: OpenError = OpenError::Unfit(StoreErrorKind::Connection, "the server closed the connection");
 
+#[allow(clippy::large_enum_variant, reason = "a process has one, and it moves once a wake-up")]
 enum State {
     Closed(Listener),
-    Open(Box<Open>),
+    Open(Open),
 }
 
 struct Open {
