@@ -102,13 +102,15 @@ impl Session {
         };
         self.fit = false;
         let replies = match send(conn, text).await {
-            Err((Halfway(false), error)) if is_worth_another_try(&error) => send(conn, text).await,
+            Err((_, error)) if is_worth_another_try(&error) => send(conn, text).await,
             outcome => outcome,
         };
         self.fit = replies.is_ok();
-        replies.map_err(|(Halfway(halfway), error)| match halfway {
-            true => failed_halfway(operation, error),
-            false => failed(operation, error),
+        // The first statement of a renewal notes the time.
+        let without_effect = usize::from(operation == Operation::Renew);
+        replies.map_err(|(before, error)| match before {
+            Before(statements) if statements <= without_effect => failed(operation, error),
+            Before(_) => failed_halfway(operation, error),
         })
     }
 
@@ -125,11 +127,11 @@ impl Drop for Session {
     }
 }
 
-/// Whether a statement before the one that failed had taken effect.
-struct Halfway(bool);
+/// How many statements were done before the one that failed.
+struct Before(usize);
 
-async fn send(conn: &mut Conn, text: &str) -> Result<Vec<Reply>, (Halfway, Error)> {
-    let mut result = conn.query_iter(text).await.map_err(|error| (Halfway(false), error))?;
+async fn send(conn: &mut Conn, text: &str) -> Result<Vec<Reply>, (Before, Error)> {
+    let mut result = conn.query_iter(text).await.map_err(|error| (Before(0), error))?;
     let mut replies = Vec::new();
     let read = async {
         loop {
@@ -142,8 +144,10 @@ async fn send(conn: &mut Conn, text: &str) -> Result<Vec<Reply>, (Halfway, Error
             }
         }
     };
-    read.await.map_err(|error| (Halfway(true), error))?;
-    Ok(replies)
+    match read.await {
+        Ok(()) => Ok(replies),
+        Err(error) => Err((Before(replies.len().max(1)), error)),
+    }
 }
 
 /// Opens and prepares sessions.

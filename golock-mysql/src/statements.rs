@@ -153,7 +153,7 @@ fn schema(table: &Table, create: &str) -> String {
         .database()
         .map_or_else(String::new, |database| format!("CREATE DATABASE IF NOT EXISTS {database};\n\n"));
     format!(
-        "{database}{create};\n\n-- The service's own user needs no more than this:\n\
+        "{database}{create}\n\n-- The service's own user needs no more than this:\n\
          -- GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO 'the_service'@'%';\n"
     )
 }

@@ -130,8 +130,12 @@ impl MysqlStore {
     async fn call(&self, lane: &Lane, operation: Operation, text: &str) -> Result<Vec<Reply>, StoreError> {
         match lane.call(operation, text).await {
             Err(error) if self.create_table && is_table_missing(&error) => {
-                lane.call(Operation::CreateSchema, &self.statements.create).await?;
-                lane.call(operation, text).await
+                let created = lane.call(Operation::CreateSchema, &self.statements.create).await;
+                match lane.call(operation, text).await {
+                    // All that counts is whether it is there now: it may be that another created it first.
+                    Err(error) if is_table_missing(&error) => created.and(Err(error)),
+                    outcome => outcome,
+                }
             }
             outcome => outcome,
         }

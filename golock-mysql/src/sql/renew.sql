@@ -3,17 +3,18 @@
 -- {want} is a table of the requests: nr, name, grant_id (both in hex), token, lease (µs).
 --
 -- The rows are locked first, and the clock is read after that: a lease that ran out while its row was waited for is not
--- revived. The LIMIT makes the server do it in this order: a derived table with a LIMIT is not merged.
+-- revived. The LIMIT makes the server do it in this order: a derived table with a LIMIT is not merged. FORCE INDEX keeps it
+-- from reading, and locking, the whole of a small table.
 SET @golock_began = UTC_TIMESTAMP(6);
 UPDATE (
     SELECT own.name, want.lease
     FROM {want}
-    STRAIGHT_JOIN {table} AS own ON own.name = UNHEX(want.name)
+    STRAIGHT_JOIN {table} AS own FORCE INDEX (PRIMARY) ON own.name = UNHEX(want.name)
     WHERE own.grant_id = UNHEX(want.grant_id) AND own.token = want.token AND own.expires_at > SYSDATE(6)
     LIMIT 1000000
     FOR UPDATE /*!80000 OF own */ {skip_locked}
 ) AS mine
-STRAIGHT_JOIN {table} AS held ON held.name = mine.name
+STRAIGHT_JOIN {table} AS held FORCE INDEX (PRIMARY) ON held.name = mine.name
 SET held.expires_at = GREATEST(held.expires_at, SYSDATE(6) + INTERVAL mine.lease MICROSECOND);
 -- A lease that is alive, but does not last as long as it should now, was left out: its row was locked by another.
 SELECT CASE WHEN held.name IS NULL THEN 'gone'
@@ -24,5 +25,5 @@ SELECT CASE WHEN held.name IS NULL THEN 'gone'
             ELSE 'renewed' END,
        TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), held.expires_at)
 FROM {want}
-LEFT JOIN {table} AS held ON held.name = UNHEX(want.name)
+LEFT JOIN {table} AS held FORCE INDEX (PRIMARY) ON held.name = UNHEX(want.name)
 ORDER BY want.nr;

@@ -11,4 +11,4 @@ CREATE TABLE IF NOT EXISTS {table} (
     expires_at     DATETIME(6)    NOT NULL COMMENT 'Taken until then (UTC), unless it is renewed. In the past: free.',
     PRIMARY KEY (name)
 ) ENGINE = InnoDB
-  COMMENT = 'Locks of golock. Held now: WHERE expires_at > UTC_TIMESTAMP(6); names are CONVERT(name USING utf8mb4)';
+  COMMENT = 'Locks of golock. Held now: SELECT CONVERT(name USING utf8mb4), lock_by FROM … WHERE expires_at > UTC_TIMESTAMP(6)';

@@ -1,6 +1,9 @@
 //! The server that the tests run on, and an administrator's session on it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
+
+pub(crate) mod running;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;

@@ -1,0 +1,417 @@
+//! What MySQL and MariaDB do, and other databases don't: locked rows, sessions that were tampered with, certificates,
+//! privileges.
+
+#![allow(clippy::expect_used, reason = "tests say what they expect")]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use golock_conformance::BoxError;
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, ListRequest, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
+};
+use golock_core::{FencingToken, GrantId, LockName, LockStore, LostReason, StoreError, StoreErrorKind};
+use golock_mysql::MysqlStore;
+use golock_mysql::mysql_async::prelude::Queryable;
+use golock_mysql::mysql_async::{Conn, Opts, OptsBuilder};
+use libtest_mimic::{Arguments, Completion, Trial};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+
+use server::running::{Missing, Running};
+use server::{grant, label, literal, name, unique, url_as};
+
+mod server;
+
+const LONG: Duration = Duration::from_secs(60);
+
+type Test = for<'a> fn(&'a Db) -> BoxFuture<'a, Result<(), BoxError>>;
+
+macro_rules! tests {
+    ($($test:ident),* $(,)?) => { [$((stringify!($test), (|db| $test(db).boxed()) as Test)),*] };
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let runtime = Arc::new(Runtime::new().expect("a runtime"));
+    let servers = [("mysql", "mysql:9"), ("mariadb", "mariadb:11.8")]
+        .map(|(id, image)| (id, image, Arc::new(OnceCell::<Result<Db, Missing>>::new())));
+    let tests = tests![
+        a_refusal_does_not_wait_for_a_locked_row,
+        renewals_in_company_do_not_wait_for_a_locked_row,
+        a_lease_that_ran_out_behind_a_locked_row_is_not_revived,
+        an_acquire_that_waited_for_a_row_is_granted_its_whole_lease,
+        a_transaction_left_open_by_a_hook_rolls_no_lock_back,
+        connections_closed_while_idle_are_replaced_unnoticed,
+        a_killed_statement_is_a_timeout,
+        a_read_only_server_is_refused,
+        statement_based_replication_is_refused_by_name,
+        too_many_connections_are_transient,
+        the_privileges_of_the_schema_are_enough,
+        a_certificate_that_nobody_signed_is_refused,
+        a_user_who_must_use_tls_can,
+    ];
+    let trials = servers.iter().flat_map(|(id, image, cell)| {
+        tests.map(|(name, test)| {
+            let (id, image, cell, runtime) = (*id, *image, Arc::clone(cell), Arc::clone(&runtime));
+            Trial::ignorable_test(format!("{id}::{name}"), move || {
+                runtime.block_on(async {
+                    let opened = async { Running::open(id, image).await.map(|running| Db { id, running }) };
+                    match cell.get_or_init(|| opened).await {
+                        Ok(db) => match timeout(LONG, test(db)).await {
+                            Ok(outcome) => {
+                                outcome.map(|()| Completion::Completed).map_err(|error| chain(&*error).into())
+                            }
+                            Err(_) => Err(format!("not over after {LONG:?}").into()),
+                        },
+                        Err(Missing::Ignored(why)) => Ok(Completion::ignored_with(why.clone())),
+                        Err(Missing::Failed(why)) => Err(why.clone().into()),
+                    }
+                })
+            })
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    for (_, _, cell) in servers {
+        if let Some(Ok(Db { running, .. })) = Arc::into_inner(cell).and_then(OnceCell::into_inner) {
+            runtime.block_on(running.close());
+        }
+    }
+    conclusion.exit_code()
+}
+
+async fn a_refusal_does_not_wait_for_a_locked_row(db: &Db) -> Result<(), BoxError> {
+    let store = db.store().await?;
+    let (name, other) = (name("held"), grant());
+    let token = taken(&store, &name, grant(), LONG).await?;
+    let _locked = db.lock_row("golock", &name).await?;
+
+    let answer = acquire(&store, &name, other, LONG).await?;
+    let AcquireAnswer::Held(holder) = answer else { panic!("held, but the answer is {answer:?}") };
+    assert_eq!(holder.token, token);
+    Ok(())
+}
+
+async fn renewals_in_company_do_not_wait_for_a_locked_row(db: &Db) -> Result<(), BoxError> {
+    // In a table so small that the server might rather read, and lock, all of it.
+    let table = unique("small");
+    let store = MysqlStore::builder().table(&table).connect(&db.running.url).await?;
+    let short = Duration::from_secs(20);
+    let mut requests = Vec::new();
+    for at in 0..3 {
+        let (name, id) = (name(&format!("kept-{at}")), grant());
+        let token = taken(&store, &name, id, short).await?;
+        requests.push(RenewRequest::new(name, id, token, LONG));
+    }
+    let mut locked = db.lock_row(&table, &requests[1].name).await?;
+
+    let left = |answers: &[RenewAnswer], at: usize| match answers[at] {
+        RenewAnswer::Renewed { remaining, .. } => remaining,
+        ref lost => panic!("request {at} is alive, but the answer is {lost:?}"),
+    };
+    let answers = store.renew(&requests).await?;
+    assert!(left(&answers, 0) > short && left(&answers, 2) > short, "{answers:?}");
+    assert!(left(&answers, 1) <= short, "it could not be extended: {answers:?}");
+
+    // Alone it is waited for, as long as the store may.
+    let alone = store.renew(&requests[1..2]).await.map_err(|error| error.kind());
+    assert_eq!(alone, Err(StoreErrorKind::Conflict));
+    locked.query_drop("ROLLBACK").await?;
+    let answers = store.renew(&requests).await?;
+    assert!(left(&answers, 1) > short, "{answers:?}");
+    db.run(&format!("DROP TABLE {table}")).await
+}
+
+async fn a_lease_that_ran_out_behind_a_locked_row_is_not_revived(db: &Db) -> Result<(), BoxError> {
+    let store = db.store().await?;
+    loop {
+        let (name, id) = (name("expiring"), grant());
+        let token = taken(&store, &name, id, Duration::from_millis(300)).await?;
+        let locked = db.lock_row("golock", &name).await?;
+        let renewing = tokio::spawn({
+            let (store, request) = (Arc::clone(&store), RenewRequest::new(name.clone(), id, token, LONG));
+            async move { store.renew(&[request]).await }
+        });
+        // Its lease ends while it waits for the row.
+        db.until_waiting().await?;
+        while store.inspect(&name).await?.is_some() {}
+        drop(locked);
+
+        match renewing.await? {
+            // On a busy machine it may have given up before.
+            Err(error) if error.kind() == StoreErrorKind::Conflict => continue,
+            answers => assert_eq!(answers?, [RenewAnswer::Lost(LostReason::Expired)]),
+        }
+        assert_eq!(store.inspect(&name).await?, None);
+        return Ok(());
+    }
+}
+
+async fn an_acquire_that_waited_for_a_row_is_granted_its_whole_lease(db: &Db) -> Result<(), BoxError> {
+    let store = MysqlStore::builder().request_timeout(LONG).connect(&db.running.url).await?;
+    let store = Arc::new(store);
+    let name = name("free");
+    give_back(&store, &name, grant()).await?;
+    let locked = db.lock_row("golock", &name).await?;
+    let lease = Duration::from_secs(3);
+    let acquiring = tokio::spawn({
+        let (store, name) = (Arc::clone(&store), name.clone());
+        async move { acquire(&store, &name, grant(), lease).await }
+    });
+    db.until_waiting().await?;
+    sleep(lease).await;
+    drop(locked);
+
+    let answer = acquiring.await??;
+    let AcquireAnswer::Granted { remaining, .. } = answer else { panic!("it was free: {answer:?}") };
+    // Counted from before the wait, nothing would be left of it.
+    assert!(remaining > Duration::ZERO && remaining <= lease, "{remaining:?} of {lease:?}");
+    Ok(())
+}
+
+async fn a_transaction_left_open_by_a_hook_rolls_no_lock_back(db: &Db) -> Result<(), BoxError> {
+    // As hooks run the last one first.
+    let hooks = vec!["START TRANSACTION", "SET SESSION completion_type = 1", "SET SESSION autocommit = 0"];
+    let store = MysqlStore::new(db.opts()?.init(hooks))?;
+    let name = name("held");
+    let answer = acquire(&store, &name, grant(), LONG).await?;
+    assert!(matches!(answer, AcquireAnswer::Granted { .. }), "{answer:?}");
+    drop(store);
+
+    db.until_alone().await?;
+    assert!(db.store().await?.inspect(&name).await?.is_some(), "the lock was rolled back with its session");
+    Ok(())
+}
+
+async fn connections_closed_while_idle_are_replaced_unnoticed(db: &Db) -> Result<(), BoxError> {
+    let store = db.store().await?;
+    let (name, id) = (name("kept"), grant());
+    let token = taken(&store, &name, id, LONG).await?;
+    let renewal = RenewRequest::new(name.clone(), id, token, LONG);
+    store.renew(std::slice::from_ref(&renewal)).await?;
+
+    db.kill_others().await?;
+    assert!(matches!(store.renew(&[renewal]).await?[..], [RenewAnswer::Renewed { .. }]));
+    assert!(store.inspect(&name).await?.is_some());
+    db.kill_others().await?;
+    assert_eq!(taken(&store, &name, id, LONG).await?, token, "the same grant again");
+
+    // Told as it is: whether the release had been done, only its repetition shows.
+    give_back(&store, &name, grant()).await?;
+    db.kill_others().await?;
+    let release = [ReleaseRequest::new(name.clone(), id, Duration::ZERO)];
+    assert_eq!(store.release(&release).await.map_err(|error| error.kind()), Err(StoreErrorKind::Connection));
+    assert_eq!(store.release(&release).await?, [ReleaseAnswer::Released]);
+    Ok(())
+}
+
+async fn a_killed_statement_is_a_timeout(db: &Db) -> Result<(), BoxError> {
+    let store = db.store().await?;
+    let name = name("free");
+    give_back(&store, &name, grant()).await?;
+    let _locked = db.lock_row("golock", &name).await?;
+    let acquiring = tokio::spawn({
+        let (store, name) = (Arc::clone(&store), name.clone());
+        async move { acquire(&store, &name, grant(), LONG).await }
+    });
+    let waiting = db.until_waiting().await?;
+    db.run(&format!("KILL QUERY {waiting}")).await?;
+    assert_eq!(acquiring.await?.map_err(|error| error.kind()), Err(StoreErrorKind::Timeout));
+    Ok(())
+}
+
+async fn a_read_only_server_is_refused(db: &Db) -> Result<(), BoxError> {
+    let store = db.store().await?;
+    db.run("SET GLOBAL read_only = 1").await?;
+    let refused = MysqlStore::connect(&db.running.url).await.map(drop);
+    db.run("SET GLOBAL read_only = 0").await?;
+    // Although this user may write all the same.
+    let error = refused.expect_err("a lock on a replica excludes nobody");
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
+    give_back(&store, &name("writable"), grant()).await?;
+    Ok(())
+}
+
+async fn statement_based_replication_is_refused_by_name(db: &Db) -> Result<(), BoxError> {
+    if db.id == "mariadb" {
+        // It has no binary log here.
+        return Ok(());
+    }
+    let store = MysqlStore::new(db.opts()?.init(vec!["SET SESSION binlog_format = 'STATEMENT'"]))?;
+    let error = acquire(&store, &name("new"), grant(), LONG).await.expect_err("it is refused by the server");
+    assert_eq!(error.kind(), StoreErrorKind::Configuration);
+    assert!(source(&error).contains("BINLOG_FORMAT"), "{}", source(&error));
+    Ok(())
+}
+
+async fn too_many_connections_are_transient(db: &Db) -> Result<(), BoxError> {
+    let url = db.user("WITH MAX_USER_CONNECTIONS 1", "ALL PRIVILEGES ON mysql.*").await?;
+    let _first = MysqlStore::connect(&url).await?;
+    let error = MysqlStore::connect(&url).await.map(drop).expect_err("a second connection");
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", source(&error));
+    Ok(())
+}
+
+async fn the_privileges_of_the_schema_are_enough(db: &Db) -> Result<(), BoxError> {
+    let table = unique("least");
+    let ddl = MysqlStore::builder().table(&table).build(db.opts()?)?.schema();
+    db.run(&ddl).await?;
+    let url = db.user("", &format!("SELECT, INSERT, UPDATE, DELETE ON {table}")).await?;
+
+    let store = MysqlStore::builder().table(&table).connect(&url).await?;
+    let (name, id) = (name("all"), grant());
+    let token = taken(&store, &name, id, LONG).await?;
+    store.renew(&[RenewRequest::new(name.clone(), id, token, LONG)]).await?;
+    assert_eq!(store.list(&ListRequest::new("", 10)).await?.len(), 1);
+    assert!(store.revoke(&name).await?.is_some());
+    assert!(store.force_unlock(&name).await?.is_some());
+    give_back(&store, &name, id).await?;
+    assert_eq!(store.purge(Duration::ZERO).await?, 1);
+    db.run(&format!("DROP TABLE {table}")).await?;
+    Ok(())
+}
+
+async fn a_certificate_that_nobody_signed_is_refused(db: &Db) -> Result<(), BoxError> {
+    let error = MysqlStore::connect(&format!("{}?require_ssl=true", db.running.url)).await.map(drop);
+    let error = error.expect_err("an unknown certificate, or none");
+    assert_eq!(error.kind(), StoreErrorKind::Tls, "{}", source(&error));
+    Ok(())
+}
+
+async fn a_user_who_must_use_tls_can(db: &Db) -> Result<(), BoxError> {
+    if db
+        .admin()
+        .await?
+        .query_first::<String, _>("SELECT @@have_ssl")
+        .await
+        .is_ok_and(|ssl| ssl.as_deref() != Some("YES"))
+    {
+        // This server has no TLS.
+        return Ok(());
+    }
+    let url = db.user("REQUIRE SSL", "ALL PRIVILEGES ON mysql.*").await?;
+    let error = MysqlStore::connect(&url).await.map(drop).expect_err("this user must use TLS");
+    assert_eq!(error.kind(), StoreErrorKind::Authentication, "{}", source(&error));
+
+    let store = MysqlStore::connect(&format!("{url}?require_ssl=true&verify_ca=false")).await?;
+    give_back(&store, &name("encrypted"), grant()).await?;
+    Ok(())
+}
+
+/// A server, and what an administrator does to it.
+struct Db {
+    id: &'static str,
+    running: Running,
+}
+
+impl Db {
+    fn opts(&self) -> Result<OptsBuilder, BoxError> {
+        Ok(OptsBuilder::from_opts(Opts::from_url(&self.running.url)?))
+    }
+
+    async fn store(&self) -> Result<Arc<MysqlStore>, BoxError> {
+        Ok(Arc::new(MysqlStore::connect(&self.running.url).await?))
+    }
+
+    async fn admin(&self) -> Result<Conn, BoxError> {
+        Ok(server::admin(&self.running.url).await?)
+    }
+
+    async fn run(&self, sql: &str) -> Result<(), BoxError> {
+        let mut conn = self.admin().await?;
+        conn.query_drop(sql).await?;
+        Ok(conn.disconnect().await?)
+    }
+
+    /// Until it is dropped.
+    async fn lock_row(&self, table: &str, name: &LockName) -> Result<Conn, BoxError> {
+        let mut conn = self.admin().await?;
+        conn.query_drop("BEGIN").await?;
+        let sql = format!("SELECT token FROM {table} WHERE name = {} FOR UPDATE", literal(name.as_bytes()));
+        conn.query_first::<i64, _>(sql).await?.ok_or("there is no such row")?;
+        Ok(conn)
+    }
+
+    /// A session that waits for a row, once there is one.
+    async fn until_waiting(&self) -> Result<u64, BoxError> {
+        let mut conn = self.admin().await?;
+        let sql =
+            "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
+        loop {
+            if let Some(waiting) = conn.query_first(sql).await? {
+                return Ok(waiting);
+            }
+            // What is looked at more often than every 100 ms, the server does not bring up to date.
+            sleep(Duration::from_millis(120)).await;
+        }
+    }
+
+    async fn others(&self, conn: &mut Conn) -> Result<Vec<u64>, BoxError> {
+        let sql = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()
+                   AND command <> 'Daemon' AND user NOT IN ('event_scheduler', 'system user')";
+        Ok(conn.query(sql).await?)
+    }
+
+    async fn kill_others(&self) -> Result<(), BoxError> {
+        let mut conn = self.admin().await?;
+        for id in self.others(&mut conn).await? {
+            // It may have gone by itself.
+            let _ = conn.query_drop(format!("KILL {id}")).await;
+        }
+        conn.disconnect().await?;
+        self.until_alone().await
+    }
+
+    async fn until_alone(&self) -> Result<(), BoxError> {
+        let mut conn = self.admin().await?;
+        while !self.others(&mut conn).await?.is_empty() {}
+        Ok(())
+    }
+
+    /// The URL of a new user with a privilege.
+    async fn user(&self, with: &str, privilege: &str) -> Result<String, BoxError> {
+        let user = unique("u");
+        self.run(&format!("CREATE USER {user} IDENTIFIED BY 'tester' {with}")).await?;
+        self.run(&format!("GRANT {privilege} TO {user}")).await?;
+        Ok(url_as(&self.running.url, &user, "tester"))
+    }
+}
+
+async fn acquire(
+    store: &MysqlStore,
+    name: &LockName,
+    id: GrantId,
+    lease: Duration,
+) -> Result<AcquireAnswer, StoreError> {
+    let answers = store.acquire(&[AcquireRequest::new(name.clone(), id, label(), lease)]).await?;
+    Ok(answers.into_iter().next().expect("one request, one answer"))
+}
+
+async fn taken(
+    store: &MysqlStore,
+    name: &LockName,
+    id: GrantId,
+    lease: Duration,
+) -> Result<FencingToken, StoreError> {
+    match acquire(store, name, id, lease).await? {
+        AcquireAnswer::Granted { token, .. } => Ok(token),
+        answer => panic!("{name} was free, but the answer is {answer:?}"),
+    }
+}
+
+async fn give_back(store: &MysqlStore, name: &LockName, id: GrantId) -> Result<(), StoreError> {
+    store.release(&[ReleaseRequest::new(name.clone(), id, Duration::ZERO)]).await.map(drop)
+}
+
+fn source(error: &StoreError) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
