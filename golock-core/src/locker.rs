@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Calls, Command, Commands, Env, Keeper};
@@ -105,8 +106,8 @@ impl Locker {
     /// ```
     ///
     /// # Errors
-    /// As [`lock`](Self::lock); [`Error::Lost`] if `work` was dropped. That the name could not be given back in
-    /// time is not an error here: it is retried in the background.
+    /// As [`lock`](Self::lock); [`Error::Lost`] if `work` was dropped, or ended too late. That the name could not
+    /// be given back in time is not an error here: it is retried in the background.
     ///
     /// # Cancel safety
     /// Dropping the future drops `work` first, then gives the lock back in the background.
@@ -116,14 +117,19 @@ impl Locker {
         Fut: Future<Output = T>,
     {
         let lock = self.lock(options).await?;
+        let lost = |reason| Err(Error::Lost { name: lock.name().clone(), reason });
         let value = {
             let work = pin!(work(lock.watch()));
             tokio::select! {
                 biased;
-                reason = lock.lost() => return Err(Error::Lost { name: lock.name().clone(), reason }),
+                reason = lock.lost() => return lost(reason),
                 value = work => value,
             }
         };
+        // The last stretch of work may have kept its thread past the deadline.
+        if let Some(reason) = lock.lost().now_or_never() {
+            return lost(reason);
+        }
         let _ = lock.unlock().await;
         Ok(value)
     }
