@@ -196,8 +196,8 @@ impl Locker {
     /// Dropping the future does not take the request back.
     pub async fn force_unlock(&self, name: &str) -> Result<Option<FencingToken>, Error> {
         let name = LockName::new(name)?;
-        let call = async move |store: Arc<dyn LockStore>| store.force_unlock(&name).await;
-        self.on_store(Operation::ForceUnlock, None, call).await
+        let lock = Some(name.clone());
+        self.on_store(Operation::ForceUnlock, lock, async move |store| store.force_unlock(&name).await).await
     }
 
     /// Deletes what the store remembers of names that have been free for `idle_for` or longer; says how many.
