@@ -14,7 +14,7 @@ use crate::{FencingToken, Label, LockName, StoreError};
 #[non_exhaustive]
 pub enum Error {
     /// The options can't be right; nothing was sent.
-    #[error("{0}")]
+    #[error(transparent)]
     Invalid(#[from] InvalidInput),
 
     /// The lock is taken, and the caller did not want to wait (longer).
