@@ -25,7 +25,14 @@ pub use golock_core::{
     self, Error, FencingToken, Lock, LockOptions, LockStore, LockWatch, Locker, LostReason,
 };
 
-/// x
+/// A locker on the server at `url`, `redis://user:password@host:6379/0`, with keys that begin with `golock:`: see
+/// [`RedisStoreBuilder::connect`].
+///
+/// # Errors
+/// [`Error::Store`]: the server can't be reached, does not accept the password, is a replica, may evict locks, ….
+///
+/// # Cancel safety
+/// Dropping the future closes what was opened.
 pub async fn connect(url: &str) -> Result<Locker, Error> {
     Ok(Locker::new(RedisStore::connect(url).await?))
 }
