@@ -154,8 +154,9 @@ mod tests {
             create,
             schema,
         } = Statements::new(&Table::new(Some("a"), "it's").unwrap());
-        let sized =
-            [acquire, renew, release, mark_waiting].into_iter().flat_map(|sizes| [sizes.one, sizes.many]);
+        let sized = [acquire, renew, renew_patiently, release, release_patiently, mark_waiting]
+            .into_iter()
+            .flat_map(|sizes| [sizes.one, sizes.many]);
         for sql in sized.chain([fence, list, purge, create, schema]) {
             assert!(!sql.contains(['{', '}']), "{sql}");
             assert!(sql.contains("\"a\".\"it's\""), "{sql}");

@@ -1,5 +1,7 @@
 //! The suite of golock-conformance over PostgreSQL: the newest, and the oldest that is tested.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
 use std::any::Any;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -12,8 +14,8 @@ use golock_conformance::{
 };
 use golock_core::{FencingToken, LockName, LockStore};
 use golock_postgres::PostgresStore;
+use golock_postgres::deadpool_postgres::tokio_postgres::{Client, NoTls};
 use golock_postgres::deadpool_postgres::{Manager, Pool};
-use golock_postgres::tokio_postgres::{Client, NoTls};
 
 mod server;
 
@@ -23,7 +25,8 @@ fn main() -> ExitCode {
 
 fn target(id: &'static str) -> Target {
     let answers = async |url: String| -> Result<(), BoxError> {
-        let (client, connection) = golock_postgres::tokio_postgres::connect(&url, NoTls).await?;
+        let (client, connection) =
+            golock_postgres::deadpool_postgres::tokio_postgres::connect(&url, NoTls).await?;
         tokio::spawn(connection);
         Ok(client.batch_execute("SELECT 1").await?)
     };
@@ -35,7 +38,8 @@ struct Postgres(Server);
 impl Postgres {
     /// An administrator's session.
     async fn admin(&self) -> Result<Client, BoxError> {
-        let (client, connection) = golock_postgres::tokio_postgres::connect(self.0.url(), NoTls).await?;
+        let (client, connection) =
+            golock_postgres::deadpool_postgres::tokio_postgres::connect(self.0.url(), NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }

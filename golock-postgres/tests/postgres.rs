@@ -1,5 +1,7 @@
 //! What the suite of golock-conformance can't know: the ways of PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,8 +12,8 @@ use golock_core::store::{
 };
 use golock_core::{LockName, LockOptions, StoreError, StoreErrorKind};
 use golock_postgres::PostgresStore;
+use golock_postgres::deadpool_postgres::tokio_postgres::NoTls;
 use golock_postgres::deadpool_postgres::{Manager, Pool};
-use golock_postgres::tokio_postgres::NoTls;
 use libtest_mimic::{Arguments, Completion, Trial};
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
@@ -95,7 +97,7 @@ async fn find() -> (Result<String, String>, Option<ContainerAsync<GenericImage>>
     let url = format!("postgres://postgres:golock-test@127.0.0.1:{port}/postgres");
     // The public image starts its server twice.
     let mut tries = 0;
-    while let Err(error) = golock_postgres::tokio_postgres::connect(&url, NoTls).await {
+    while let Err(error) = golock_postgres::deadpool_postgres::tokio_postgres::connect(&url, NoTls).await {
         tries += 1;
         assert!(tries < 300, "no answer from {image}:{tag}: {error}");
         tokio::time::sleep(Duration::from_millis(100)).await;

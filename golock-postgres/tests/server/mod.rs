@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use golock_core::store::{AcquireAnswer, AcquireRequest, LockStore, ReleaseAnswer, ReleaseRequest};
 use golock_core::{FencingToken, GrantId, Label, LockName};
-use golock_postgres::tokio_postgres::{Client, NoTls, connect};
+use golock_postgres::deadpool_postgres::tokio_postgres::{Client, NoTls, connect};
 
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
