@@ -23,7 +23,8 @@ pub(crate) fn key(name: &LockName) -> Vec<u8> {
 pub(crate) fn acquired(row: Option<&Row>) -> Result<AcquireAnswer, StoreError> {
     let doing = Operation::Acquire;
     let Some(row) = row else { return Ok(AcquireAnswer::Raced) };
-    let (outcome, remaining): (&str, i64) = (column(doing, row, "outcome")?, column(doing, row, "remaining")?);
+    let (outcome, remaining): (&str, i64) =
+        (column(doing, row, "outcome")?, column(doing, row, "remaining")?);
     Ok(match outcome {
         "granted" => AcquireAnswer::granted(token(doing, row)?, micros(remaining)),
         "held" if remaining > 0 => AcquireAnswer::Held(holder(doing, row)?),
@@ -70,7 +71,8 @@ pub(crate) fn listed(doing: Operation, row: &Row) -> Result<LockInfo, StoreError
     let key: &[u8] = column(doing, row, "name")?;
     let name = key.strip_suffix(&[SENTINEL]).and_then(|name| std::str::from_utf8(name).ok());
     let name = name.and_then(|name| LockName::new(name).ok());
-    let name = name.ok_or_else(|| failure(doing, StoreErrorKind::Other, "a name that golock did not write"))?;
+    let name =
+        name.ok_or_else(|| failure(doing, StoreErrorKind::Other, "a name that golock did not write"))?;
     Ok(LockInfo::new(name, holder(doing, row)?, column(doing, row, "released")?))
 }
 
@@ -91,7 +93,8 @@ pub(crate) fn column<'a, T: FromSql<'a>>(
 
 fn holder(doing: Operation, row: &Row) -> Result<Holder, StoreError> {
     Ok(Holder::new(
-        label(column(doing, row, "lock_by")?).map_err(|error| failure(doing, StoreErrorKind::Other, error))?,
+        label(column(doing, row, "lock_by")?)
+            .map_err(|error| failure(doing, StoreErrorKind::Other, error))?,
         micros(column(doing, row, "held_for")?),
         micros(column(doing, row, "remaining")?),
         token(doing, row)?,

@@ -79,9 +79,9 @@ impl MssqlStoreBuilder {
     /// How long a statement may take, and opening a connection may: 1 ms and more. Default: 5 s.
     ///
     /// SQL Server ends no statement for the time it takes; what it limits is the wait for a row that another
-    /// transaction has locked (`LOCK_TIMEOUT`): a quarter of this in an acquire, and never more than 1 s; a twentieth
-    /// in a renewal or release, so that those of other names don't wait behind it. Besides, golock closes the
-    /// connection of a call that it gives up, and SQL Server rolls back what it still does for that.
+    /// transaction has locked (`LOCK_TIMEOUT`): a quarter of this in an acquire or release, a tenth in a renewal, so
+    /// that those of other names don't wait behind it. Besides, golock closes the connection of a call that it gives
+    /// up, and SQL Server rolls back what it still does for that.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self

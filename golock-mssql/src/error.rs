@@ -62,7 +62,9 @@ impl OpenError {
         };
         match self {
             Self::Driver(error) => failure(Operation::Connect, kind, error),
-            error @ (Self::Unfit(..) | Self::TimedOut) => failure(Operation::Connect, kind, error.to_string()),
+            error @ (Self::Unfit(..) | Self::TimedOut) => {
+                failure(Operation::Connect, kind, error.to_string())
+            }
         }
     }
 }

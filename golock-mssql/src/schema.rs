@@ -39,7 +39,8 @@ async fn exists(lane: &Lane, table: &Table, statements: &Statements) -> Result<b
 fn is_collision(error: &StoreError) -> bool {
     /// There is already an object of this name; `CREATE SCHEMA` failed, for that reason.
     const ALREADY: [u32; 2] = [2714, 2759];
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<tiberius::error::Error>());
+    let source =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<tiberius::error::Error>());
     error.kind() == golock_core::StoreErrorKind::Conflict
         || source.and_then(tiberius::error::Error::code).is_some_and(|number| ALREADY.contains(&number))
 }

@@ -24,7 +24,12 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// At most `size` sessions, opened when they are needed. A statement waits for a row up to `lock_timeout`.
-    pub(crate) fn new(config: &Config, size: usize, request_timeout: Duration, lock_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        size: usize,
+        request_timeout: Duration,
+        lock_timeout: Duration,
+    ) -> Self {
         let opener = Opener::new(config.clone(), request_timeout, lock_timeout);
         let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(size.max(1)) };
         match managed::Pool::builder(opener).config(config).build() {
@@ -69,9 +74,8 @@ impl Session {
         sql: &str,
         parameters: &[&dyn ToSql],
     ) -> Result<Vec<Row>, StoreError> {
-        let run = async |client: &mut TdsClient| {
-            client.query(sql, parameters).await?.into_first_result().await
-        };
+        let run =
+            async |client: &mut TdsClient| client.query(sql, parameters).await?.into_first_result().await;
         self.call(operation, async |client| match run(client).await {
             Err(error) if is_worth_another_try(&error) => run(client).await,
             outcome => outcome,
@@ -81,7 +85,8 @@ impl Session {
 
     /// Runs statements without parameters.
     pub(crate) async fn execute(&mut self, operation: Operation, sql: &str) -> Result<(), StoreError> {
-        self.call(operation, async |client| client.simple_query(sql).await?.into_results().await.map(drop)).await
+        self.call(operation, async |client| client.simple_query(sql).await?.into_results().await.map(drop))
+            .await
     }
 
     async fn call<T>(

@@ -99,6 +99,9 @@ mod tests {
     #[test]
     fn the_schema_of_the_table_is_created_too() {
         let schema = Statements::new(&Table::new("it's", "golock").unwrap()).schema;
-        assert!(schema.contains("IF SCHEMA_ID(N'it''s') IS NULL\n    EXEC (N'CREATE SCHEMA [it''s]');"), "{schema}");
+        assert!(
+            schema.contains("IF SCHEMA_ID(N'it''s') IS NULL\n    EXEC (N'CREATE SCHEMA [it''s]');"),
+            "{schema}"
+        );
     }
 }

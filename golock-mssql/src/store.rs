@@ -26,9 +26,6 @@ const MAX_BATCH: usize = 64;
 /// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
 const KEEPING_SESSIONS: usize = 2;
 
-/// How long an acquire waits for a row that another transaction has locked, at most.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Locks in a table of Microsoft SQL Server.
 ///
 /// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is
@@ -85,16 +82,18 @@ impl MssqlStore {
 
     pub(crate) fn over(config: &Config, table: &Table, options: &MssqlStoreBuilder) -> Self {
         let timeout = options.request_timeout;
-        let keeping = || Lane::new(config, KEEPING_SESSIONS, timeout, timeout / 20);
+        let lane = |sessions, lock_timeout| Lane::new(config, sessions, timeout, lock_timeout);
         Self {
             table: table.clone(),
             statements: Statements::new(table),
             create_table: options.create_table,
             created: OnceCell::new(),
             request_timeout: timeout,
-            acquiring: Lane::new(config, options.acquire_sessions, timeout, (timeout / 4).min(LOCK_TIMEOUT)),
-            renewing: keeping(),
-            releasing: keeping(),
+            // A statement waits for locks in three places at most.
+            acquiring: lane(options.acquire_sessions, timeout / 4),
+            releasing: lane(KEEPING_SESSIONS, timeout / 4),
+            // A batch fails as a whole, and is tried in halves: soon.
+            renewing: lane(KEEPING_SESSIONS, timeout / 10),
         }
     }
 
@@ -145,7 +144,8 @@ impl LockStore for MssqlStore {
             let (name, grant, (seconds, micros)) = (key(&request.name), request.grant, parts(request.lease));
             let parameters: [&dyn ToSql; 5] =
                 [&name, &grant.as_bytes().as_slice(), &request.lock_by.as_str(), &seconds, &micros];
-            let rows = self.acquiring.query(Operation::Acquire, &self.statements.acquire, &parameters).await?;
+            let rows =
+                self.acquiring.query(Operation::Acquire, &self.statements.acquire, &parameters).await?;
             answers.push(acquired(rows.first())?);
         }
         Ok(answers)
@@ -185,7 +185,8 @@ impl LockStore for MssqlStore {
             let (name, grant, (seconds, micros)) =
                 (key(&request.name), request.grant, parts(request.lock_at_least));
             let parameters: [&dyn ToSql; 4] = [&name, &grant.as_bytes().as_slice(), &seconds, &micros];
-            let rows = self.releasing.query(Operation::Release, &self.statements.release, &parameters).await?;
+            let rows =
+                self.releasing.query(Operation::Release, &self.statements.release, &parameters).await?;
             answers.push(released(rows.first())?);
         }
         Ok(answers)
@@ -285,7 +286,8 @@ mod tests {
 
     #[test]
     fn a_range_has_all_names_of_a_prefix_and_no_others() {
-        let names = ["a", "a\u{1}", "a\u{1}\u{1}", "a\u{1}b", "a\u{2}", "ab", "a%", "b", "\u{1}", "z\u{10ffff}", "á"];
+        let names =
+            ["a", "a\u{1}", "a\u{1}\u{1}", "a\u{1}b", "a\u{2}", "ab", "a%", "b", "\u{1}", "z\u{10ffff}", "á"];
         for prefix in ["", "a", "a\u{1}", "a\u{1}\u{1}", "a%", "\u{1}", "z", "\u{c3}", "b\u{1}"] {
             let (after, before) = range(prefix).unwrap();
             for name in names {
@@ -302,8 +304,13 @@ mod tests {
         let names = ["a", "a\u{1}", "a\u{1}\u{1}", "a ", "A", "ab", "\u{1}", "á"];
         for one in names {
             for other in names {
-                let [one_key, other_key] = [one, other].map(|name| filled(&key(&LockName::new(name).unwrap())));
-                assert_eq!(one.as_bytes().cmp(other.as_bytes()), one_key.cmp(&other_key), "{one:?} {other:?}");
+                let [one_key, other_key] =
+                    [one, other].map(|name| filled(&key(&LockName::new(name).unwrap())));
+                assert_eq!(
+                    one.as_bytes().cmp(other.as_bytes()),
+                    one_key.cmp(&other_key),
+                    "{one:?} {other:?}"
+                );
             }
         }
     }

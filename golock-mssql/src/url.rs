@@ -25,7 +25,8 @@ fn wrong(why: &'static str) -> StoreError {
 
 const WRONG_URL: &str = "the URL is not one of SQL Server: mssql://user:password@host:1433/database?option=value, with what \
     is special in them percent-encoded";
-const WRONG_ADO: &str = "the ADO connection string can't be right: server=tcp:host,1433;user=…;password='…';database=…";
+const WRONG_ADO: &str =
+    "the ADO connection string can't be right: server=tcp:host,1433;user=…;password='…';database=…";
 const NOBODY: &str = "the URL names no user";
 const WRONG_OPTION: &str = "an option of the URL, or its value, is none that golock knows: encrypt=true|false|danger_plaintext, \
     trust_server_certificate=true|false, trust_server_certificate_ca, hostname_in_certificate, instance, \
@@ -139,9 +140,16 @@ mod tests {
             "mssql://us%65r:p%40ss%2Fw%C3%B6rd@db.example.com:14330/my%20db?encrypt=false&instance=one&application_name=me",
         );
         let shown = format!("{:?}", config.unwrap());
-        for expected in
-            ["\"db.example.com\"", "14330", "\"my db\"", "Off", "\"user\"", "\"one\"", "\"me\"", "bypass: false"]
-        {
+        for expected in [
+            "\"db.example.com\"",
+            "14330",
+            "\"my db\"",
+            "Off",
+            "\"user\"",
+            "\"one\"",
+            "\"me\"",
+            "bypass: false",
+        ] {
             assert!(shown.contains(expected), "{expected} in {shown}");
         }
         assert!(!shown.contains("p@ss"), "{shown}");
@@ -150,13 +158,17 @@ mod tests {
     #[test]
     fn the_default_is_encrypted_and_verified() {
         let shown = format!("{:?}", parse("mssql://user:secret@[::1]/db").unwrap());
-        assert!(shown.contains("\"::1\"") && shown.contains("Required") && shown.contains("bypass: false"), "{shown}");
+        assert!(
+            shown.contains("\"::1\"") && shown.contains("Required") && shown.contains("bypass: false"),
+            "{shown}"
+        );
         assert_eq!(parse("mssql://user:secret@[::1]/db").unwrap().get_addr(), "::1:1433");
     }
 
     #[test]
     fn an_ado_string_is_taken_too() {
-        let config = parse("Server=tcp:host,14330;user=sa;password='a;b=c';TrustServerCertificate=true").unwrap();
+        let config =
+            parse("Server=tcp:host,14330;user=sa;password='a;b=c';TrustServerCertificate=true").unwrap();
         assert_eq!(config.get_addr(), "host:14330");
     }
 }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use golock_conformance::servers::{self, Server};
 use golock_conformance::{
-    Abilities, Ability, BoxError, Connections, Damage, Fault, Fixture, Guard, Misconfigured, Restart, RowLock,
-    Through, async_trait,
+    Abilities, Ability, BoxError, Connections, Damage, Fault, Fixture, Guard, Misconfigured, Restart,
+    RowLock, Through, async_trait,
 };
 use golock_core::{FencingToken, LockName, LockStore};
 use golock_mssql::MssqlStore;

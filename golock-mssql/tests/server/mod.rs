@@ -29,7 +29,11 @@ pub(crate) async fn run(session: &mut Session, sql: &str) -> Result<Vec<Row>, Bo
 }
 
 /// As [`run`], with parameters.
-pub(crate) async fn query(session: &mut Session, sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<Row>, BoxError> {
+pub(crate) async fn query(
+    session: &mut Session,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+) -> Result<Vec<Row>, BoxError> {
     Ok(session.query(sql, parameters).await?.into_results().await?.pop().unwrap_or_default())
 }
 
