@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::engine::{Command, Commands, Lease};
+use crate::engine::{Command, Commands, Lease, Reply};
 use crate::options::check_lease;
 use crate::{Error, FencingToken, Label, LockName, LostReason};
 
@@ -26,12 +26,20 @@ use crate::{Error, FencingToken, Label, LockName, LostReason};
 pub struct Lock {
     lease: Arc<Lease>,
     commands: Commands,
+    /// How long the name stays taken after it was granted: no longer than now until the caller has the lock.
+    at_least: Duration,
     given_back: bool,
 }
 
 impl Lock {
     pub(crate) fn new(lease: Arc<Lease>, commands: Commands) -> Self {
-        Self { lease, commands, given_back: false }
+        Self { lease, commands, at_least: Duration::ZERO, given_back: false }
+    }
+
+    /// The caller has it, and may work under it.
+    pub(crate) fn taken(mut self) -> Self {
+        self.at_least = self.lease.at_least;
+        self
     }
 
     /// What is locked.
@@ -119,14 +127,17 @@ impl Lock {
         }
         self.given_back = true;
         let (reply, answer) = oneshot::channel();
-        let lease = self.lease.clone();
-        self.commands.send(Command::Release { lease, reply: Some(reply) }).map_err(|_| Error::Closed)?;
+        self.commands.send(self.release(Some(reply))).map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
 
     /// A view of this lock to share with whatever works under it.
     pub fn watch(&self) -> LockWatch {
         LockWatch { lease: self.lease.clone() }
+    }
+
+    fn release(&self, reply: Option<Reply<()>>) -> Command {
+        Command::Release { lease: self.lease.clone(), at_least: self.at_least, reply }
     }
 }
 
@@ -135,7 +146,7 @@ impl Drop for Lock {
         if !self.given_back {
             let _ = self.lease.give_back();
             // An error says that the keeper is gone: the lease frees the name.
-            let _ = self.commands.send(Command::Release { lease: self.lease.clone(), reply: None });
+            let _ = self.commands.send(self.release(None));
         }
     }
 }

@@ -250,7 +250,7 @@ impl Locker {
             std::mem::forget(place);
             // This task may have been kept waiting for longer than the lease.
             if lock.is_held() {
-                return Ok(lock);
+                return Ok(lock.taken());
             }
             wanted.wait = wait.map(|wait| wait.saturating_sub(started.elapsed()));
             if wanted.wait == Some(Duration::ZERO) {

@@ -102,6 +102,13 @@ impl MemoryStore {
         self.shared.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows, and the time once they are ours: nobody has written with a later one.
+    fn at_one_moment(&self) -> (MutexGuard<'_, BTreeMap<LockName, Row>>, Duration) {
+        let rows = self.rows();
+        let now = self.now();
+        (rows, now)
+    }
+
     fn now(&self) -> Duration {
         self.shared.epoch.saturating_add(self.shared.started.elapsed())
     }
@@ -117,8 +124,7 @@ impl MemoryStore {
     }
 
     fn acquire_one(&self, wanted: &AcquireRequest) -> Result<AcquireAnswer, StoreError> {
-        let now = self.now();
-        let mut rows = self.rows();
+        let (mut rows, now) = self.at_one_moment();
         let Some(row) = rows.get_mut(&wanted.name) else {
             let token = Self::next_token(None, now, Operation::Acquire)?;
             rows.insert(wanted.name.clone(), Row::granted(wanted, token, now));
@@ -142,8 +148,7 @@ impl MemoryStore {
     }
 
     fn renew_one(&self, wanted: &RenewRequest) -> RenewAnswer {
-        let now = self.now();
-        let mut rows = self.rows();
+        let (mut rows, now) = self.at_one_moment();
         let Some(row) = rows.get_mut(&wanted.name) else {
             return RenewAnswer::Lost(LostReason::RowGone);
         };
@@ -161,8 +166,7 @@ impl MemoryStore {
     }
 
     fn release_one(&self, wanted: &ReleaseRequest) -> Result<ReleaseAnswer, StoreError> {
-        let now = self.now();
-        let mut rows = self.rows();
+        let (mut rows, now) = self.at_one_moment();
         let Some(row) = rows.get_mut(&wanted.name) else {
             let token = Self::next_token(None, now, Operation::Release)?;
             rows.insert(wanted.name.clone(), Row::tombstone(wanted.grant, token, now));
@@ -176,10 +180,8 @@ impl MemoryStore {
             return Ok(ReleaseAnswer::NotYours(LostReason::Taken));
         }
         row.grant = None;
-        row.expires_at = row.expires_at.min(now.max(row.locked_at.saturating_add(wanted.lock_at_least)));
-        if row.expires_at <= now && row.waiters_until > now {
-            self.notify(&wanted.name);
-        }
+        let end = now.max(row.locked_at.saturating_add(wanted.lock_at_least));
+        self.end_sooner(&wanted.name, row, end, now);
         Ok(ReleaseAnswer::Released)
     }
 
@@ -190,23 +192,26 @@ impl MemoryStore {
         doing: Operation,
         expires_at: impl FnOnce(&Row, Duration) -> Duration,
     ) -> Result<Option<FencingToken>, StoreError> {
-        let now = self.now();
-        let mut rows = self.rows();
+        let (mut rows, now) = self.at_one_moment();
         let Some(row) = rows.get_mut(name).filter(|row| row.expires_at > now) else {
             return Ok(None);
         };
         row.token = Self::next_token(Some(row.token), now, doing)?;
         row.released = row.grant.take().or(row.released);
-        row.expires_at = expires_at(row, now);
-        if row.expires_at <= now && row.waiters_until > now {
-            self.notify(name);
-        }
+        let end = expires_at(row, now);
+        self.end_sooner(name, row, end, now);
         Ok(Some(row.token))
     }
 
-    fn notify(&self, name: &LockName) {
-        // An error says that nobody listens.
-        let _ = self.shared.freed.send(name.clone());
+    /// Ends a lease at `end`, if that is sooner, and tells those who sleep until its former end.
+    fn end_sooner(&self, name: &LockName, row: &mut Row, end: Duration, now: Duration) {
+        if end < row.expires_at {
+            row.expires_at = end;
+            if row.waiters_until > now {
+                // An error says that nobody listens.
+                let _ = self.shared.freed.send(name.clone());
+            }
+        }
     }
 }
 
@@ -229,8 +234,7 @@ impl LockStore for MemoryStore {
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
-        let now = self.now();
-        let mut rows = self.rows();
+        let (mut rows, now) = self.at_one_moment();
         for mark in requests {
             if let Some(row) = rows.get_mut(&mark.name) {
                 row.waiters_until = row.waiters_until.max(now.saturating_add(mark.standing));
@@ -257,13 +261,12 @@ impl LockStore for MemoryStore {
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
-        let now = self.now();
-        Ok(self.rows().get(name).and_then(|row| row.info(name, now)))
+        let (rows, now) = self.at_one_moment();
+        Ok(rows.get(name).and_then(|row| row.info(name, now)))
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
-        let now = self.now();
-        let rows = self.rows();
+        let (rows, now) = self.at_one_moment();
         let held = rows
             .iter()
             .filter(|(name, _)| name.as_str().starts_with(&request.prefix))
@@ -281,8 +284,7 @@ impl LockStore for MemoryStore {
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        let now = self.now();
-        let mut rows = self.rows();
+        let (mut rows, now) = self.at_one_moment();
         let before = rows.len();
         rows.retain(|_, row| row.expires_at.saturating_add(idle_for) > now);
         Ok((before - rows.len()) as u64)

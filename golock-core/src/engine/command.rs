@@ -22,8 +22,8 @@ pub(crate) enum Command {
     Leave { name: LockName, caller: u64 },
     /// Renew a lease to at least this long.
     Extend { lease: Arc<Lease>, to: Duration, reply: Reply<()> },
-    /// Give a grant back; `reply` if somebody waits for it.
-    Release { lease: Arc<Lease>, reply: Option<Reply<()>> },
+    /// Give a grant back, and keep the name for the rest of `at_least`; `reply` if somebody waits for it.
+    Release { lease: Arc<Lease>, at_least: Duration, reply: Option<Reply<()>> },
     /// Drive an operator's call. It answers by itself.
     Run(BoxFuture<'static, ()>),
     /// End, once every lock has ended or the time is over; answers how many were left.

@@ -40,7 +40,7 @@ impl Ending {
 
 impl Keeper {
     /// The holder gives its lock back, or has dropped it.
-    pub(super) fn release(&mut self, lease: &Lease, reply: Option<Reply<()>>) {
+    pub(super) fn release(&mut self, lease: &Lease, at_least: Duration, reply: Option<Reply<()>>) {
         let Some(holding) = self.let_go(lease.grant) else { return };
         let now = self.now();
         let once_more = holding.in_doubt.filter(|until| now < *until);
@@ -54,7 +54,7 @@ impl Keeper {
         }
         self.local_gives_back(&lease.name, lease.grant);
         let over = holding.over.max(now).after(self.calls.limit);
-        let mut ending = Ending::new(lease.name.clone(), lease.grant, lease.at_least, over);
+        let mut ending = Ending::new(lease.name.clone(), lease.grant, at_least, over);
         ending.reply = reply.map(|reply| (reply, now.after(self.calls.limit)));
         ending.once_more = once_more;
         self.end(ending);

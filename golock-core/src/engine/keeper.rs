@@ -142,7 +142,7 @@ impl Keeper {
             Command::Lock { caller, wanted, reply } => self.get_in_line(caller, wanted, reply),
             Command::Leave { name, caller } => self.leave(&name, caller),
             Command::Extend { lease, to, reply } => self.extend(&lease, to, reply),
-            Command::Release { lease, reply } => self.release(&lease, reply),
+            Command::Release { lease, at_least, reply } => self.release(&lease, at_least, reply),
             // Dropped unanswered, which its caller sees as closed.
             Command::Run(_) if self.closing.is_some() => {}
             Command::Run(call) => self.send(Box::pin(async move {

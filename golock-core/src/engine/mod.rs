@@ -22,7 +22,7 @@ mod tests;
 mod timers;
 
 pub(crate) use self::call::Calls;
-pub(crate) use self::command::{Command, Commands};
+pub(crate) use self::command::{Command, Commands, Reply};
 pub use self::env::Env;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::lease::Lease;

@@ -96,7 +96,7 @@ pub enum Wakeup {
     /// From here on nothing freed is missed. Also after every reconnect: what was freed before may have been
     /// missed.
     Listening,
-    /// This name was freed.
+    /// The lease of this name has ended, or will end, sooner than those who wait were told: ask again.
     Freed(LockName),
     /// The listener is lost, until the next `Listening`.
     Deaf,

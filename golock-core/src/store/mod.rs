@@ -92,8 +92,9 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError>;
 
     /// Notes on each row that somebody waits, until `now + standing` (never shortening an earlier note): while
-    /// it stands, a release that frees the name at once also sends [`Wakeup::Freed`] to every listener. No row:
-    /// nothing to note. Only called on stores whose [`wakeups`](Capabilities::wakeups) is `true`.
+    /// it stands, a release or forced unlock that ends the lease sooner than it would have ended, at once or when
+    /// `lock_at_least` is over, also sends [`Wakeup::Freed`] to every listener: who waits sleeps until the end that it
+    /// was told. No row: nothing to note. Only called on stores whose [`wakeups`](Capabilities::wakeups) is `true`.
     ///
     /// # Errors
     /// [`StoreError`]; the engine then waits without being woken.

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect by unwrapping it")]
 
 mod broken;
+mod cancel;
 mod common;
 mod doubt;
+mod dropping;
 mod durations;
 mod input;
 mod listener;
