@@ -108,6 +108,8 @@ impl Keeper {
                 if let Some((reply, _)) = ending.reply.take() {
                     let _ = reply.send(outcome(name, *answer, ending.in_doubt));
                 }
+                // What may be granted yet is a late duplicate, under which nobody works.
+                ending.request.lock_at_least = Duration::ZERO;
                 ending.once_more.filter(|at| sent < *at)
             }
             Err(error) => {

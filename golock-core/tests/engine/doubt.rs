@@ -152,6 +152,18 @@ async fn late_duplicate_of_a_released_and_forgotten_grant_is_released_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn late_duplicate_of_a_released_grant_does_not_keep_its_at_least() {
+    let (_, one, other) = troubled(Operation::Acquire, [Fate::BROKEN.arriving(ms(4900))]);
+    let began = Instant::now();
+    one.lock(options("job").lock_at_least(secs(4))).await.unwrap().unlock().await.unwrap();
+    other.lock(options("job")).await.unwrap().unlock().await.unwrap();
+    sleep_until(began + ms(4950)).await;
+    assert!(other.inspect("job").await.unwrap().is_some(), "the late duplicate was granted");
+    taken_soon(&other, "job").await.unlock().await.unwrap();
+    assert!(began.elapsed() < secs(6), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn late_duplicate_of_a_grant_that_came_too_late_is_released_again() {
     let short = ms(100);
     let fates = [
