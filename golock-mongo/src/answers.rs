@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, LockInfo, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
-    StoreError, StoreErrorKind,
+    AcquireAnswer, AcquireRequest, LockInfo, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer,
+    RenewRequest, StoreError, StoreErrorKind,
 };
 use golock_core::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
 use mongodb::bson::{Bson, Document, doc};
@@ -44,11 +44,14 @@ impl Row {
         };
         let grant = |field| match row.get(field) {
             Some(Bson::Null) | None => Ok(None),
-            Some(Bson::Binary(grant)) => Ok(<[u8; 16]>::try_from(&*grant.bytes).ok().map(GrantId::from_bytes)),
+            Some(Bson::Binary(grant)) => {
+                Ok(<[u8; 16]>::try_from(&*grant.bytes).ok().map(GrantId::from_bytes))
+            }
             found => Err(not_ours(doing, field, found)),
         };
         // A label that somebody else wrote must not hide the lock.
-        let lock_by = Label::new(row.get_str("lockBy").unwrap_or_default()).or_else(|_| Label::new("(unreadable)"));
+        let lock_by =
+            Label::new(row.get_str("lockBy").unwrap_or_default()).or_else(|_| Label::new("(unreadable)"));
         Ok(Some(Self {
             grant: grant("grant")?,
             released: grant("released")?,

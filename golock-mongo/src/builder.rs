@@ -78,7 +78,8 @@ impl MongoStoreBuilder {
             .or_else(|| options.default_database.clone())
             .unwrap_or_else(|| Self::DEFAULT_DATABASE.to_owned());
         if !is_database(&database) || !is_collection(&database, &self.collection) {
-            let why = "a database has 1 to 63 bytes without /\\. \"$, a collection 1 to 255 with it and without $";
+            let why =
+                "a database has 1 to 63 bytes without /\\. \"$, a collection 1 to 255 with it and without $";
             return Err(cannot_connect(StoreErrorKind::Configuration, why));
         }
         let session = Session::open(options, &database, &self.collection, self.request_timeout).await?;

@@ -19,7 +19,10 @@ pub(crate) fn failure(
 }
 
 /// A store that can't be set up.
-pub(crate) fn cannot_connect(kind: StoreErrorKind, why: impl Into<Box<dyn StdError + Send + Sync>>) -> StoreError {
+pub(crate) fn cannot_connect(
+    kind: StoreErrorKind,
+    why: impl Into<Box<dyn StdError + Send + Sync>>,
+) -> StoreError {
     failure(Operation::Connect, kind, why)
 }
 
@@ -63,6 +66,11 @@ impl CallError {
         Self { code: 0, kind: StoreErrorKind::Conflict, source: "the row was deleted just now".into() }
     }
 
+    /// Nothing came back, or not even a connection.
+    pub(crate) fn is_connection(&self) -> bool {
+        self.kind == StoreErrorKind::Connection
+    }
+
     /// Another inserted or changed the row at the same time, and the server gave way: worth another try.
     pub(crate) fn is_race(&self) -> bool {
         self.kind == StoreErrorKind::Conflict
@@ -94,8 +102,8 @@ fn server_kind(code: i32, message: &str) -> StoreErrorKind {
         11 | 18 | 334 | 8000 => Kind::Authentication,
         // Unauthorized
         13 => Kind::Permission,
-        // NamespaceNotFound
-        26 => Kind::SchemaMissing,
+        // TypeMismatch, and its old codes: in a row that golock did not write. NamespaceNotFound.
+        14 | 16554 | 16555 | 26 => Kind::SchemaMissing,
         // MaxTimeMSExpired, WriteConcernFailed, NetworkInterfaceExceededTimeLimit, ExceededTimeLimit
         50 | 64 | 202 | 262 => Kind::Timeout,
         // A unique index on `_id` that compares as the collection's collation does: two names are one to it.
@@ -149,5 +157,9 @@ fn is_about_tls(said: &str) -> bool {
 /// A row that golock did not write.
 pub(crate) fn not_ours(operation: Operation, field: &str, found: Option<&Bson>) -> StoreError {
     let found = found.map_or_else(|| "nothing".to_owned(), |found| format!("{:?}", found.element_type()));
-    failure(operation, StoreErrorKind::SchemaMissing, format!("a row that golock did not write: {field} is {found}"))
+    failure(
+        operation,
+        StoreErrorKind::SchemaMissing,
+        format!("a row that golock did not write: {field} is {found}"),
+    )
 }

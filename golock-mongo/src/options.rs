@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use golock_core::store::{StoreError, StoreErrorKind};
 use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::options::ClientOptions;
+use mongodb::options::{ClientOptions, Tls};
 
 use crate::error::{call_failed, cannot_connect};
 
 /// How many connections a driver's pool has if nobody says otherwise.
 const DEFAULT_POOL_SIZE: u32 = 10;
+
+/// How soon a server has to answer that is asked whether it speaks without TLS.
+const PLAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// The options that a URL stands for.
 pub(crate) async fn parse(url: &str) -> Result<ClientOptions, StoreError> {
@@ -26,7 +29,8 @@ pub(crate) fn ours(mut options: ClientOptions, limit: Duration, others: u32) -> 
     let acquiring = options.max_pool_size.filter(|size| *size > 0).unwrap_or(DEFAULT_POOL_SIZE);
     options.max_pool_size = Some(acquiring.saturating_add(others));
     options.min_pool_size = None;
-    options.server_selection_timeout = Some(options.server_selection_timeout.map_or(limit, |time| time.min(limit)));
+    options.server_selection_timeout =
+        Some(options.server_selection_timeout.map_or(limit, |time| time.min(limit)));
     options.connect_timeout = Some(options.connect_timeout.map_or(limit, |time| time.min(limit)));
     options.app_name.get_or_insert_with(|| "golock".to_owned());
     // Each command names its own concerns, and goes to the primary.
@@ -39,6 +43,19 @@ pub(crate) fn ours(mut options: ClientOptions, limit: Duration, others: u32) -> 
     (options, acquiring)
 }
 
+/// For options with TLS, some by which to find out that the server has none: it hangs up or says nothing, as one that is
+/// gone would. Without credentials, which go to nobody in the clear.
+pub(crate) fn without_tls(options: &ClientOptions) -> Option<ClientOptions> {
+    let has_tls = matches!(options.tls, Some(Tls::Enabled(_)));
+    has_tls.then(|| {
+        let mut plain = options.clone();
+        plain.tls = None;
+        plain.credential = None;
+        plain.server_selection_timeout = plain.server_selection_timeout.map(|limit| limit.min(PLAIN_WITHIN));
+        plain
+    })
+}
+
 /// The parser's own words may repeat a piece of the URL, and with it of the password. An option's name doesn't.
 fn what_is_wrong(error: &DriverError) -> String {
     let said = error.kind.to_string();
@@ -47,7 +64,8 @@ fn what_is_wrong(error: &DriverError) -> String {
         Some((option, _)) if option.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
             format!("the URL has an invalid value for option `{option}`")
         }
-        _ => "the URL is not one of MongoDB: mongodb://user:password@host:27017/database?option=value".to_owned(),
+        _ => "the URL is not one of MongoDB: mongodb://user:password@host:27017/database?option=value"
+            .to_owned(),
     }
 }
 

@@ -2,7 +2,9 @@
 
 /// For `mongosh`.
 pub(crate) fn text(database: &str, collection: &str) -> String {
-    include_str!("schema.js").replace("{database}", &quoted(database)).replace("{collection}", &quoted(collection))
+    include_str!("schema.js")
+        .replace("{database}", &quoted(database))
+        .replace("{collection}", &quoted(collection))
 }
 
 /// As a string of JavaScript.

@@ -77,9 +77,12 @@ impl Session {
         collection: &str,
         limit: Duration,
     ) -> Result<Self, StoreError> {
-        let limit = limit.max(Duration::from_millis(1));
+        // `maxTimeMS` is a 32-bit integer, and 0 stands for no limit.
+        let limit = limit.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64));
         let (options, acquiring) = options::ours(options, limit, KEEPING_CONNECTIONS);
-        let client = Client::with_options(options).map_err(|error| call_failed(Operation::Connect, error.into()))?;
+        let without_tls = options::without_tls(&options);
+        let client = Client::with_options(options);
+        let client = client.map_err(|error| call_failed(Operation::Connect, error.into()))?;
         let mut session = Self {
             database: client.database(database),
             collection: collection.to_owned(),
@@ -88,13 +91,22 @@ impl Session {
             pushes: false,
             upserts: AtomicBool::new(true),
         };
-        let hello = session.send(Lane::Asking, doc! { "hello": 1 }).await;
-        let hello = hello.map_err(|error| call_failed(Operation::Connect, error))?;
+        let hello = match (session.send(Lane::Asking, doc! { "hello": 1 }).await, without_tls) {
+            (Ok(hello), _) => hello,
+            (Err(error), Some(options)) if error.is_connection() && answers(&options).await => {
+                return Err(cannot_connect(StoreErrorKind::Tls, "the server does not speak TLS"));
+            }
+            (Err(error), _) => return Err(call_failed(Operation::Connect, error)),
+        };
         if !hello.get_bool("isWritablePrimary").unwrap_or(false) {
-            return Err(cannot_connect(StoreErrorKind::Unavailable, "the server is no primary, at least for now"));
+            return Err(cannot_connect(
+                StoreErrorKind::Unavailable,
+                "the server is no primary, at least for now",
+            ));
         }
         // A standalone server has no change streams; a mongos is one of a sharded cluster, of replica sets.
-        session.pushes = hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
+        session.pushes =
+            hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
         Ok(session)
     }
 
@@ -147,7 +159,11 @@ impl Session {
     }
 
     /// `None`: no row matched, or, of an upsert, there was none before.
-    async fn find_and_modify(&self, change: &Change<'_>, upsert: bool) -> Result<Option<Document>, CallError> {
+    async fn find_and_modify(
+        &self,
+        change: &Change<'_>,
+        upsert: bool,
+    ) -> Result<Option<Document>, CallError> {
         let mut query = doc! { "_id": change.name.as_str() };
         query.extend(change.condition.clone());
         let command = doc! {
@@ -238,6 +254,14 @@ impl Session {
             // An error would say that the semaphore was closed, which nobody does.
             Lane::Asking => self.turns.acquire().await.ok(),
         }
+    }
+}
+
+/// Whether there is a server, for these options.
+async fn answers(options: &ClientOptions) -> bool {
+    match Client::with_options(options.clone()) {
+        Ok(client) => client.database("admin").run_command(doc! { "hello": 1 }).await.is_ok(),
+        Err(_) => false,
     }
 }
 

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use golock_core::GrantId;
-use golock_core::store::{AcquireRequest, MarkRequest, ReleaseRequest, RenewRequest, StoreError, StoreErrorKind};
+use golock_core::store::{
+    AcquireRequest, MarkRequest, ReleaseRequest, RenewRequest, StoreError, StoreErrorKind,
+};
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, doc};
 

@@ -151,7 +151,12 @@ impl MongoStore {
         fenced(operation, self.session.change(&change).await?.as_ref(), at_once)
     }
 
-    async fn held(&self, operation: Operation, filter: Document, limit: usize) -> Result<Vec<LockInfo>, StoreError> {
+    async fn held(
+        &self,
+        operation: Operation,
+        filter: Document,
+        limit: usize,
+    ) -> Result<Vec<LockInfo>, StoreError> {
         let rows = self.session.find(Lane::Asking, operation, filter, limit).await?;
         Ok(rows.into_iter().filter_map(|(name, row)| listed(name, &row)).collect())
     }
@@ -233,7 +238,8 @@ impl LockStore for MongoStore {
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        let deletes = [doc! { "q": self.statements.idle(idle_for), "limit": 0, "collation": simple_collation() }];
+        let deletes =
+            [doc! { "q": self.statements.idle(idle_for), "limit": 0, "collation": simple_collation() }];
         let command = doc! { "delete": self.session.collection(), "deletes": deletes };
         self.session.write_all(Operation::Purge, command).await
     }

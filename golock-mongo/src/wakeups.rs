@@ -1,4 +1,4 @@
-//! Names that were freed while somebody waited: a change stream.
+//! Names whose leases ended early while somebody waited: a change stream.
 
 use std::future::ready;
 
@@ -32,7 +32,7 @@ pub(crate) fn stream(rows: Collection<Document>) -> Wakeups {
     Box::pin(wakeups)
 }
 
-/// A release sets `freedAt` if somebody waits, the next grant clears it. A change that is about as large as its row is
+/// Whatever ends a lease early sets `freedAt` if somebody waits, the next grant clears it. A change that is about as large as its row is
 /// told as the whole row.
 fn freed() -> Document {
     doc! { "$match": { "$or": [

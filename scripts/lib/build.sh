@@ -18,7 +18,8 @@ base_image() { echo "golock-test/debian:$1-$(cat "$recipes"/debian/* | short_has
 
 short_hash() { sha256sum | cut -c1-12; }
 
-# One chain a suite, the chains at the same time: the base first, then its servers one by one.
+# One chain a suite, the chains at the same time: the base first, then its servers one by one. What has to be compiled takes
+# longest, and does not wait for its turn.
 build_images() {
   can_build || die "no image for $*: nothing could be pulled, and building one takes debootstrap, which is not here"
   if ! command -v debootstrap >/dev/null; then
@@ -29,7 +30,13 @@ build_images() {
   exec 9>"$logs/build.lock"
   flock 9
 
-  local suite pid chains=() failed=no
+  local id suite pid chains=() failed=no
+  for id in "$@"; do
+    if is_compiled "$id"; then
+      compile_and_build "$id" &
+      chains+=($!)
+    fi
+  done
   for suite in $(for_each suite_of "$@" | sort -u); do
     build_chain "$suite" "$@" &
     chains+=($!)
@@ -44,10 +51,44 @@ build_chain() {
   shift
   build_base "$suite"
   for id in "$@"; do
-    if [ "$(suite_of "$id")" = "$suite" ]; then build_server "$id"; fi
+    if [ "$(suite_of "$id")" = "$suite" ] && ! is_compiled "$id"; then build_server "$id" "$recipes/$(recipe_of "$id")"; fi
   done
 }
 
+is_compiled() { [ -e "$recipes/$(recipe_of "$1")/prepare" ]; }
+
+# Its recipe's `prepare` makes a binary with this machine's cargo. The base, Debian's newest, has no older C library.
+compile_and_build() {
+  local context log=$logs/$1-prepare.log begun=$SECONDS
+  if is_here "$(built_image "$1")"; then return; fi
+  find_libclang
+  command -v cmake >/dev/null || install_packages cmake || die "cmake could not be installed"
+  say "compiling the server of $1 (log: $log)"
+  context=$logs/$1-context
+  rm -rf "$context"
+  cp -r "$recipes/$(recipe_of "$1")" "$context"
+  # As cheap as can be for the tests that are compiled at the same time.
+  nice "$context/prepare" "$(flavour_of "$1")" "$logs/$1-prepare" "$context" >"$log" 2>&1 ||
+    log_and_die "$log" "compiling the server of $1 failed"
+  say "compiled the server of $1 in $((SECONDS - begun)) s"
+  build_base "$(suite_of "$1")"
+  build_server "$1" "$context"
+}
+
+# For bindgen, which reads the headers of C libraries.
+find_libclang() {
+  local newest
+  newest=$(newest_libclang)
+  if [ -z "$newest" ]; then
+    install_packages libclang-dev || die "libclang could not be installed"
+    newest=$(newest_libclang)
+  fi
+  export LIBCLANG_PATH=${LIBCLANG_PATH:-$(dirname "$newest")}
+}
+
+newest_libclang() { find /usr/lib -path '/usr/lib/llvm-*/lib/libclang.so*' 2>/dev/null | sort -V | tail -n 1; }
+
+# build_server ID CONTEXT
 build_server() {
   local image log=$logs/$1.log begun=$SECONDS
   image=$(built_image "$1")
@@ -56,14 +97,20 @@ build_server() {
   # The classic builder, for Debian's docker.io comes without the other. The host's network needs no name server of its own.
   DOCKER_BUILDKIT=0 docker build --network host --tag "$image" \
     --build-arg BASE="$(base_image "$(suite_of "$1")")" --build-arg FLAVOUR="$(flavour_of "$1")" \
-    "$recipes/$(recipe_of "$1")" >"$log" 2>&1 || log_and_die "$log" "building $image failed"
+    "$2" >"$log" 2>&1 || log_and_die "$log" "building $image failed"
   say "built $image in $((SECONDS - begun)) s"
 }
 
 build_base() {
+  (
+    flock 8 # more than one chain may want it
+    if ! is_here "$(base_image "$1")"; then debootstrap_base "$1"; fi
+  ) 8>"$logs/debian-$1.lock"
+}
+
+debootstrap_base() {
   local image root log=$logs/debian-$1.log begun=$SECONDS
   image=$(base_image "$1")
-  if is_here "$image"; then return; fi
   say "building $image"
   # Not /tmp, which may be small or refuse device files.
   root=$(mktemp -d /var/tmp/golock-debian.XXXXXX)

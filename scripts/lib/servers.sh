@@ -8,6 +8,7 @@ server_table() {
   grep -v '^ *$' <<'TABLE'
 postgres        golock-postgres    postgres:18           sid          postgres     18
 postgres15      golock-postgres    postgres:15           bookworm     postgres     15
+mongo           golock-mongo       mongo:8               sid          mongo        0.5.3-beta.196
 redis           golock-redis       redis:8               sid          redis        redis
 valkey          golock-redis       valkey/valkey:9       sid          redis        valkey
 mysql           golock-mysql       mysql:9               sid          mysql        mysql

@@ -1,0 +1,68 @@
+//! The server that the tests run on: made ready, and looked at before it is trusted.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub(crate) mod meddler;
+mod probe;
+pub(crate) mod running;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use golock_conformance::BoxError;
+use golock_mongo::mongodb::Client;
+use golock_mongo::mongodb::bson::{Document, doc};
+use golock_mongo::mongodb::error::ErrorKind;
+
+/// The database of all tests.
+pub(crate) const DATABASE: &str = "golock_test";
+
+/// Makes a replica set of the server if it is to be one and is none yet, and answers when it can be trusted with locks.
+pub(crate) async fn ready(url: String) -> Result<(), BoxError> {
+    let client = Client::with_uri_str(&url).await?;
+    let admin = client.database("admin");
+    let hello = admin.run_command(doc! { "hello": 1 }).await?;
+    if !hello.get_bool("isWritablePrimary")? {
+        let alone = doc! { "_id": "golock", "members": [{ "_id": 0, "host": "localhost:27017" }] };
+        match admin.run_command(doc! { "replSetInitiate": alone }).await {
+            Err(error) if !is_initiated(&error.kind) => return Err(error.into()),
+            _ => return Err("the server is about to become primary".into()),
+        }
+    }
+    let database = client.database(DATABASE);
+    let rows = database.collection::<Document>(&unique("probe"));
+    probe::all(&database, &rows).await?;
+    Ok(rows.drop().await?)
+}
+
+fn is_initiated(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Command(error) if error.code_name == "AlreadyInitialized")
+}
+
+/// The same server, other credentials.
+pub(crate) fn url_as(url: &str, user: &str, password: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{user}:{password}@{place}")
+}
+
+/// The same, but the connections go to `address`.
+pub(crate) fn url_at(url: &str, address: impl std::fmt::Display) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (credentials, place) = rest.rsplit_once('@').map_or(("", rest), |(user, place)| (user, place));
+    let at = if credentials.is_empty() { "" } else { "@" };
+    let options = place.find(['/', '?']).map_or("/", |end| &place[end..]);
+    format!("{scheme}://{credentials}{at}{address}{options}")
+}
+
+/// With one more option.
+pub(crate) fn url_with(url: &str, option: &str) -> String {
+    format!("{url}{}{option}", if url.contains('?') { '&' } else { '?' })
+}
+
+/// Different in every call and every run.
+pub(crate) fn unique(what: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    format!("{what}_{:x}_{}", since.as_nanos() as u64, NEXT.fetch_add(1, Ordering::Relaxed))
+}
