@@ -22,6 +22,8 @@ const UNSAID_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The configuration that a URL (or a `key=value` string) stands for.
 pub(crate) fn parse(url: &str) -> Result<Config, StoreError> {
+    // Known to libpq, not to the driver; and what `require` means here.
+    let url = url.replace("sslmode=verify-full", "sslmode=require");
     let mut config: Config = url
         .parse()
         .map_err(|error| failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(&error)))?;

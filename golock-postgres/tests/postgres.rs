@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         purge_spares_tokens_ahead_of_the_clock,
         one_locked_row_keeps_no_other_waiting,
         renewal_that_waits_revives_no_expired_lease,
+        words_of_the_driver_are_understood,
         locker_locks_over_a_url,
     ];
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -393,6 +394,22 @@ async fn renewal_that_waits_revives_no_expired_lease(url: &str) {
     assert!(!matches!(answer.as_deref(), Ok([RenewAnswer::Renewed { .. }])), "{answer:?}");
     assert_eq!(store.inspect(&name).await.unwrap(), None);
     admin.batch_execute(&format!("DROP TABLE {table}")).await.unwrap();
+}
+
+async fn words_of_the_driver_are_understood(url: &str) {
+    let without_password = url_as(url, "postgres", "").replace(":@", "@");
+    let nowhere = "postgres://postgres:secret@127.0.0.1:1/postgres".to_owned();
+    for (url, kind) in [
+        (without_password, StoreErrorKind::Authentication),
+        (format!("{url}?sslmode=require"), StoreErrorKind::Tls),
+        (format!("{url}?channel_binding=require"), StoreErrorKind::Authentication),
+        (url_of(url, "no_such_database"), StoreErrorKind::Configuration),
+        ("postgres:///postgres".to_owned(), StoreErrorKind::Configuration),
+        (nowhere, StoreErrorKind::Connection),
+    ] {
+        let error = PostgresStore::connect(&url).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", said(&error));
+    }
 }
 
 async fn locker_locks_over_a_url(url: &str) {
