@@ -109,22 +109,59 @@ impl Clock {
     }
 }
 
-/// How long the machine has been suspended since it was started, in whole milliseconds: the two clocks can't be
-/// read at once.
+/// How long the machine has been suspended since it was started, as far as anybody has looked. It never shrinks.
 #[cfg(target_os = "linux")]
 fn suspended() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
-    let millis = |clock| {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    /// In nanoseconds.
+    static LONGEST: AtomicU64 = AtomicU64::new(0);
+    /// The two clocks can't be read at once, and a suspension is longer than this.
+    const NOISE: u64 = 1_000_000;
+
+    let nanos = |clock| {
         let time = clock_gettime(clock);
-        u64::try_from(time.tv_sec * 1000 + time.tv_nsec / 1_000_000).unwrap_or(0)
+        u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
     };
-    let monotonic = millis(ClockId::Monotonic);
-    let ahead = millis(ClockId::Boottime).saturating_sub(monotonic);
-    // A millisecond of difference is the time between the two readings.
-    Duration::from_millis(if ahead <= 1 { 0 } else { ahead })
+    // In this order an interruption between the two makes it seem shorter, never longer.
+    let boot_time = nanos(ClockId::Boottime);
+    let ahead = boot_time.saturating_sub(nanos(ClockId::Monotonic));
+    let known = LONGEST.load(Ordering::Relaxed);
+    if ahead <= known.saturating_add(NOISE) {
+        return Duration::from_nanos(known);
+    }
+    Duration::from_nanos(LONGEST.fetch_max(ahead, Ordering::Relaxed).max(ahead))
 }
 
 #[cfg(not(target_os = "linux"))]
 fn suspended() -> Duration {
     Duration::ZERO
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The reading of two clocks can be interrupted between them, for as long as the machine is busy.
+    #[test]
+    fn clock_of_a_busy_machine_neither_jumps_nor_goes_back() {
+        let (clock, began) = (Clock::at_rate(1.0), std::time::Instant::now());
+        let readings = || {
+            let (mut last, mut worst) = (Tick::START, Duration::ZERO);
+            while began.elapsed() < Duration::from_millis(400) {
+                let before = clock.0.started.elapsed();
+                let now = clock.now();
+                let after = clock.0.started.elapsed();
+                assert!(now >= last, "went back by {:?}", last.since(now));
+                last = now;
+                worst = worst.max(before.saturating_sub(now.0)).max(now.0.saturating_sub(after));
+            }
+            worst
+        };
+        let worst = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(readings)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap()
+        });
+        assert!(worst < Duration::from_millis(1), "{worst:?} off");
+    }
 }
