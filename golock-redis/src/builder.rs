@@ -126,6 +126,6 @@ impl RedisStoreBuilder {
         if self.replicas.is_some_and(|replicas| replicas.within > timeout / 2) {
             return wrong("replicas are waited for no longer than half of the request timeout");
         }
-        Ok(RedisStore::over(Arc::new(setup.within(timeout)), prefix, &self))
+        Ok(RedisStore::over(Arc::new(setup.answering_within(timeout)), prefix, &self))
     }
 }

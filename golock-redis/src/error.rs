@@ -25,8 +25,8 @@ pub(crate) fn call_failed(operation: Operation, error: DriverError) -> StoreErro
 
 /// A connection that could not be opened, or prepared.
 pub(crate) fn open_failed(error: DriverError, uses_tls: bool) -> StoreError {
-    let speaks_of_tls = ["tls", "certificate", "InvalidContentType", "AlertReceived"];
-    let is_tls = uses_tls && speaks_of_tls.iter().any(|word| error.details().contains(word));
+    // Invalid data is what rustls calls a certificate, or an answer, that it does not accept.
+    let is_tls = uses_tls && ["kind: InvalidData", "tls"].iter().any(|words| error.details().contains(words));
     match is_tls {
         true => failure(Operation::Connect, StoreErrorKind::Tls, error),
         false => call_failed(Operation::Connect, error),

@@ -20,7 +20,7 @@ use fred::error::ErrorKind;
 use fred::interfaces::ClientLike;
 use fred::types::RespVersion;
 use fred::types::config::{
-    Blocking, Config, ConnectionConfig, PerformanceConfig, TcpConfig, UnresponsiveConfig,
+    Blocking, Config, ConnectionConfig, PerformanceConfig, Server, TcpConfig, UnresponsiveConfig,
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -75,16 +75,25 @@ impl Setup {
         Self { config, connection }
     }
 
-    /// Opening a connection takes at most `within`, an answer as well.
-    pub(crate) fn within(mut self, within: Duration) -> Self {
+    /// An answer takes at most `within`; to connect, and to log in, half of that each.
+    pub(crate) fn answering_within(mut self, within: Duration) -> Self {
         self.connection.connection_timeout = within / 2;
         self.connection.internal_command_timeout = within / 2;
         self
     }
 
-    /// The servers, without the password.
-    pub(crate) fn servers(&self) -> Vec<String> {
-        self.config.server.hosts().iter().map(ToString::to_string).collect()
+    /// How long connecting may take.
+    pub(crate) fn within(&self) -> Duration {
+        self.connection.connection_timeout
+    }
+
+    /// The servers (of Sentinel: the sentinels), without the password.
+    pub(crate) fn hosts(&self) -> Vec<Server> {
+        self.config.server.hosts()
+    }
+
+    pub(crate) fn uses_tls(&self) -> bool {
+        self.config.uses_tls()
     }
 
     pub(crate) fn is_clustered(&self) -> bool {
@@ -135,15 +144,14 @@ impl Link {
             error = &mut failed => Err(error.unwrap_or_else(fred::error::Error::new_canceled)),
         };
         let Err(error) = outcome else { return Ok(link) };
-        let uses_tls = setup.config.uses_tls();
-        if uses_tls
+        if setup.uses_tls()
             && *error.kind() == ErrorKind::Timeout
-            && tls::is_not_spoken_by(&setup.config.server.hosts(), setup.connection.connection_timeout).await
+            && tls::is_missing(&setup.hosts(), setup.within()).await
         {
             let why = "the server answers without TLS, and not to TLS";
             return Err(failure(Operation::Connect, StoreErrorKind::Tls, why));
         }
-        Err(open_failed(error, uses_tls))
+        Err(open_failed(error, setup.uses_tls()))
     }
 
     pub(crate) fn client(&self) -> &Client {

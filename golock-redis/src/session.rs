@@ -14,6 +14,7 @@ use crate::error::{call_failed, failure, is_answer};
 use crate::lane::Replicas;
 use crate::link::{Link, Setup};
 use crate::scripts::Script;
+use crate::tls;
 
 pub(crate) struct Session {
     link: Link,
@@ -65,13 +66,25 @@ type Answers = Vec<Result<Value, DriverError>>;
 impl Session {
     /// Opens a connection, and looks whether locks are safe there.
     pub(crate) async fn open(setup: &Setup, within: Duration, may_evict: bool) -> Result<Self, StoreError> {
+        match Self::prepare(setup, within, may_evict).await {
+            Err(error)
+                if error.kind() == StoreErrorKind::Connection
+                    && !setup.uses_tls()
+                    && tls::is_wanted(&setup.hosts(), setup.within()).await =>
+            {
+                let why = "the server speaks TLS only: rediss://";
+                Err(failure(Operation::Connect, StoreErrorKind::Tls, why))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn prepare(setup: &Setup, within: Duration, may_evict: bool) -> Result<Self, StoreError> {
         let link = Link::open(setup).await?;
         let session = Self { link, clock: ServerClock::default(), within, health: Mutex::default() };
         let info = (command("INFO", ClusterHash::Random), Vec::new());
-        let mut answers = session
-            .read_clock_and(Some(info))
-            .await
-            .map_err(|error| call_failed(Operation::Connect, error))?;
+        let answers = session.read_clock_and(Some(info)).await;
+        let mut answers = answers.map_err(|error| call_failed(Operation::Connect, error))?;
         // Who may not ask finds out at the first lock, or never.
         if let Some(Ok(info)) = answers.pop() {
             check(&info.into_string().unwrap_or_default(), may_evict)?;

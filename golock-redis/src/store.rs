@@ -337,8 +337,9 @@ impl LockStore for RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<_> = self.setup.hosts().iter().map(ToString::to_string).collect();
         f.debug_struct("RedisStore")
-            .field("servers", &self.setup.servers())
+            .field("servers", &servers)
             .field("prefix", &self.prefix.as_str())
             .finish_non_exhaustive()
     }
