@@ -1,23 +1,15 @@
-//! From rows to answers, and from names to keys.
+//! From rows to answers.
 
 use std::time::Duration;
 
 use golock_core::store::{
     AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind,
 };
-use golock_core::{FencingToken, Holder, Label, LockName, LostReason};
+use golock_core::{FencingToken, Holder, Label, LostReason};
 use tiberius::{FromSql, Row};
 
 use crate::error::{call_failed, failure};
-
-/// Stands behind the bytes of every name in the table. SQL Server fills the shorter of two binary values up with zeros
-/// before it compares them; a name never ends in a zero with this behind it, and is still ordered by its bytes.
-const SENTINEL: u8 = 1;
-
-/// A name as the table has it.
-pub(crate) fn key(name: &LockName) -> Vec<u8> {
-    [name.as_bytes(), &[SENTINEL]].concat()
-}
+use crate::key::name;
 
 /// `None`: the name has no row.
 pub(crate) fn acquired(row: Option<&Row>) -> Result<AcquireAnswer, StoreError> {
@@ -69,10 +61,8 @@ pub(crate) fn released(row: Option<&Row>) -> Result<ReleaseAnswer, StoreError> {
 
 pub(crate) fn listed(doing: Operation, row: &Row) -> Result<LockInfo, StoreError> {
     let key: &[u8] = column(doing, row, "name")?;
-    let name = key.strip_suffix(&[SENTINEL]).and_then(|name| std::str::from_utf8(name).ok());
-    let name = name.and_then(|name| LockName::new(name).ok());
     let name =
-        name.ok_or_else(|| failure(doing, StoreErrorKind::Other, "a name that golock did not write"))?;
+        name(key).ok_or_else(|| failure(doing, StoreErrorKind::Other, "a name that golock did not write"))?;
     Ok(LockInfo::new(name, holder(doing, row)?, column(doing, row, "released")?))
 }
 

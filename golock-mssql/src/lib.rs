@@ -3,6 +3,7 @@
 mod answers;
 mod builder;
 mod error;
+mod key;
 mod schema;
 mod session;
 mod statements;

@@ -93,7 +93,10 @@ mod tests {
     #[test]
     fn each_renewal_has_parameters_of_its_own() {
         let sql = Statements::new(&Table::new("dbo", "golock").unwrap()).renew(2);
-        assert!(sql.contains("VALUES (0, @P1, @P2, @P3, @P4, @P5), (1, @P6, @P7, @P8, @P9, @P10);"), "{sql}");
+        assert!(
+            sql.contains("(VALUES (0, @P1, @P2, @P3, @P4, @P5), (1, @P6, @P7, @P8, @P9, @P10)) AS w"),
+            "{sql}"
+        );
     }
 
     #[test]

@@ -11,9 +11,10 @@ use golock_core::{FencingToken, LockName, async_trait};
 use tiberius::{Config, ToSql};
 use tokio::sync::OnceCell;
 
-use crate::answers::{acquired, column, key, listed, released, renewed, token};
+use crate::answers::{acquired, column, listed, released, renewed, token};
 use crate::builder::MssqlStoreBuilder;
 use crate::error::BACKEND;
+use crate::key::{key, range};
 use crate::schema;
 use crate::session::Lane;
 use crate::statements::Statements;
@@ -254,26 +255,11 @@ fn parts(time: Duration) -> (i32, i32) {
     }
 }
 
-/// All keys after the first and before the second are those of names with this prefix; `None`: there are none.
-fn range(prefix: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-    if prefix.contains('\0') {
-        return None;
-    }
-    // No byte of UTF-8 is 255, and no key ends with a prefix of its name: the sentinel stands behind it.
-    let before = match prefix.as_bytes().split_last() {
-        Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
-        None => vec![u8::MAX],
-    };
-    Some((prefix.as_bytes().to_vec(), before))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use golock_core::LockName;
-
-    use super::{key, parts, range};
+    use super::parts;
 
     #[test]
     fn times_are_rounded_up_and_kept_in_range() {
@@ -282,43 +268,5 @@ mod tests {
         assert_eq!(parts(Duration::new(1, 999_999_001)), (2, 0));
         assert_eq!(parts(Duration::from_secs(365 * 24 * 60 * 60)), (31_536_000, 0));
         assert_eq!(parts(Duration::MAX), (1_892_160_000, 0));
-    }
-
-    #[test]
-    fn a_range_has_all_names_of_a_prefix_and_no_others() {
-        let names =
-            ["a", "a\u{1}", "a\u{1}\u{1}", "a\u{1}b", "a\u{2}", "ab", "a%", "b", "\u{1}", "z\u{10ffff}", "á"];
-        for prefix in ["", "a", "a\u{1}", "a\u{1}\u{1}", "a%", "\u{1}", "z", "\u{c3}", "b\u{1}"] {
-            let (after, before) = range(prefix).unwrap();
-            for name in names {
-                let key = key(&LockName::new(name).unwrap());
-                let is_in = filled(&key) > filled(&after) && filled(&key) < filled(&before);
-                assert_eq!(is_in, name.starts_with(prefix), "{name:?} {prefix:?}");
-            }
-        }
-        assert_eq!(range("a\0"), None);
-    }
-
-    #[test]
-    fn keys_differ_and_are_ordered_as_their_names() {
-        let names = ["a", "a\u{1}", "a\u{1}\u{1}", "a ", "A", "ab", "\u{1}", "á"];
-        for one in names {
-            for other in names {
-                let [one_key, other_key] =
-                    [one, other].map(|name| filled(&key(&LockName::new(name).unwrap())));
-                assert_eq!(
-                    one.as_bytes().cmp(other.as_bytes()),
-                    one_key.cmp(&other_key),
-                    "{one:?} {other:?}"
-                );
-            }
-        }
-    }
-
-    /// As SQL Server compares binary values: the shorter is filled up with zeros.
-    fn filled(bytes: &[u8]) -> Vec<u8> {
-        let mut filled = bytes.to_vec();
-        filled.resize(20, 0);
-        filled
     }
 }

@@ -7,12 +7,14 @@ pub(crate) mod wire;
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use golock_mssql::tiberius::{AuthMethod, Config, EncryptionLevel};
 use golock_mssql::{MssqlStore, MssqlStoreBuilder};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use wire::{Parameter, Value};
 
 /// What a client sent.
@@ -140,26 +142,36 @@ impl Scripted {
 
     /// Returns when this was asked.
     pub(crate) async fn was_asked_to(&self, what: &str) -> Asked {
-        loop {
-            let changed = self.seen.changed.notified();
-            if let Some(asked) = self.asked_to(what).pop() {
-                return asked;
-            }
-            changed.await;
-        }
+        self.seen.until(what, || self.asked_to(what).pop()).await
     }
 
     /// Returns when the client has closed this connection.
     pub(crate) async fn was_closed(&self, connection: usize) {
-        loop {
-            let changed = self.seen.changed.notified();
-            if self.seen.closed.lock().unwrap().contains(&connection) {
-                return;
+        let closed = || self.seen.closed.lock().unwrap().contains(&connection).then_some(());
+        self.seen.until("to be closed", closed).await;
+    }
+}
+
+impl Seen {
+    /// Returns what `found` finds, as soon as it does.
+    async fn until<T>(&self, what: &str, found: impl Fn() -> Option<T>) -> T {
+        let finding = async {
+            loop {
+                let changed = self.changed.notified();
+                if let Some(found) = found() {
+                    return found;
+                }
+                changed.await;
             }
-            changed.await;
+        };
+        match timeout(PATIENCE, finding).await {
+            Ok(found) => found,
+            Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
         }
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Drop for Scripted {
     fn drop(&mut self) {
