@@ -13,7 +13,7 @@ use crate::url;
 /// Sets up an [`MssqlStore`]: [`MssqlStore::builder`].
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), golock_core::StoreError> {
+/// # async fn example() -> Result<(), golock_mssql::golock_core::StoreError> {
 /// use golock_mssql::MssqlStore;
 ///
 /// let store = MssqlStore::builder()

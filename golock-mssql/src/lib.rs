@@ -25,8 +25,8 @@ pub use golock_core::{
 /// [`MssqlStoreBuilder::connect`] for what else may stand there.
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), golock_core::Error> {
-/// use golock_core::LockOptions;
+/// # async fn example() -> Result<(), golock_mssql::Error> {
+/// use golock_mssql::LockOptions;
 ///
 /// let locker = golock_mssql::connect("mssql://app:password@db.example.com/app").await?;
 /// let lock = locker.try_lock(LockOptions::new("nightly-report")).await?;
