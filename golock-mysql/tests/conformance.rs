@@ -19,7 +19,7 @@ use server::{literal, unique, url_as};
 mod server;
 
 fn main() -> ExitCode {
-    golock_conformance::main(vec![target("mysql"), target("mariadb")])
+    golock_conformance::main(["mysql", "mariadb", "mariadb10"].map(target).into())
 }
 
 fn target(id: &'static str) -> Target {
