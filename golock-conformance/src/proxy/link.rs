@@ -46,6 +46,9 @@ async fn connect(client: TcpStream, server: String, control: Arc<Control>) {
         for stream in [to_client.as_ref(), to_server.as_ref()] {
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
+        // Dropped, they would say goodbye first.
+        to_client.forget();
+        to_server.forget();
     }
 }
 
