@@ -205,7 +205,7 @@ async fn harm(proxy: &Proxy, step: &Step) -> bool {
             true
         }
         Kind::Hold => {
-            let direction = if step.to % 2 == 0 { Direction::ToServer } else { Direction::ToClient };
+            let direction = if step.to.is_multiple_of(2) { Direction::ToServer } else { Direction::ToClient };
             proxy.hold(direction);
             time::sleep(step.lasts).await;
             proxy.let_go(direction);

@@ -1,6 +1,7 @@
 //! The server that the tests run on: made ready, and looked at before it is trusted.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a URL that is none is a failed test")]
 
 pub(crate) mod meddler;
 mod probe;

@@ -1,6 +1,7 @@
 //! What the tests do on a server besides locking.
 
 #![allow(dead_code, reason = "each test target uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;

@@ -21,8 +21,10 @@ mod fixture;
 mod server;
 mod store;
 
-/// Each way to be wrong, and what shows it.
-const WRONG: [(&str, Wrong, fn(&Violation) -> bool); 5] = [
+/// What a trial is called, the way to be wrong, and what shows it.
+type Rejected = (&'static str, Wrong, fn(&Violation) -> bool);
+
+const WRONG: [Rejected; 5] = [
     ("store_that_lets_anybody_release_is_found", Wrong::AnybodyReleases, |violation| {
         matches!(violation, Violation::Overlap { .. } | Violation::FencedOut { .. })
     }),
