@@ -26,7 +26,7 @@ async fn a_lock_is_measured_from_asking_to_unlocking() {
     assert_eq!(seen.value(HELD, ""), 1.0);
     assert_eq!(seen.value(WAITING, ""), 0.0);
     assert_eq!(seen.values(WAIT_SECONDS), [0.0]);
-    assert_eq!(seen.values(HOLD_SECONDS), []);
+    assert!(seen.values(HOLD_SECONDS).is_empty());
 
     advance(secs(2)).await;
     lock.unlock().await.unwrap();
@@ -196,6 +196,7 @@ async fn every_metric_has_a_unit_and_a_line_in_the_documentation() {
         told.push(key.key().name().to_owned());
     }
     told.sort_unstable();
+    told.dedup();
     assert_eq!(told, ALL);
     let documentation = include_str!("../README.md");
     for name in ALL {

@@ -137,13 +137,13 @@ impl Held {
 /// Around [`Lock::extend`].
 pub(crate) fn extending(lease: &Lease) -> Span {
     let Series { backend, group } = &lease.held.series;
-    debug_span!("golock.extend", backend, %group, lock = %lease.name, token = lease.token.get())
+    debug_span!("golock.extend", backend, group = &**group, lock = %lease.name, token = lease.token.get())
 }
 
 /// Around [`Lock::unlock`].
 pub(crate) fn unlocking(lease: &Lease) -> Span {
     let Series { backend, group } = &lease.held.series;
-    debug_span!("golock.unlock", backend, %group, lock = %lease.name, token = lease.token.get())
+    debug_span!("golock.unlock", backend, group = &**group, lock = %lease.name, token = lease.token.get())
 }
 
 /// Without the feature nothing is counted.
