@@ -15,6 +15,8 @@ mod report;
 mod run;
 #[cfg(feature = "runner")]
 mod runner;
+#[cfg(feature = "security")]
+pub mod security;
 #[cfg(feature = "testcontainers")]
 pub mod servers;
 mod single;

@@ -204,7 +204,7 @@ fn trial_name(id: &str, case: &Case) -> String {
 }
 
 /// Whether `GOLOCK_REQUIRE` lists the server.
-fn required(id: &str) -> bool {
+pub(crate) fn required(id: &str) -> bool {
     std::env::var("GOLOCK_REQUIRE").is_ok_and(|ids| ids.split(',').any(|required| required.trim() == id))
 }
 
