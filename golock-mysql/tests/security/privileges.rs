@@ -32,8 +32,9 @@ pub(crate) async fn printed_grants_suffice_and_each_is_needed(server: Arc<Guarde
         match missing {
             None => {
                 done.unwrap();
-                let another = builder.clone().table("another").connect(&url_as(&server, &user, "secret"));
-                assert_eq!(another.await.expect_err("no privilege").kind(), StoreErrorKind::Permission);
+                let url = url_as(&server, &user, "secret");
+                let another = builder.clone().table("another").connect(&url).await.expect_err("no privilege");
+                assert_eq!(another.kind(), StoreErrorKind::Permission, "{another:?}");
             }
             Some(missing) => {
                 let error = done.expect_err(missing);

@@ -37,8 +37,9 @@ pub(crate) async fn printed_grants_suffice_and_each_is_needed(server: Arc<Guarde
         match missing {
             None => {
                 done.unwrap();
-                let another = builder.clone().table("another").connect(&url_as(&server, &role, "secret"));
-                assert_eq!(another.await.unwrap_err().kind(), StoreErrorKind::Permission);
+                let url = url_as(&server, &role, "secret");
+                let another = builder.clone().table("another").connect(&url).await.unwrap_err();
+                assert_eq!(another.kind(), StoreErrorKind::Permission, "{another:?}");
             }
             Some(missing) => {
                 let error = done.expect_err(missing);
