@@ -37,7 +37,7 @@ releasing {
     released_name_is_free_at_once: "S6", [];
     /// A holder whose lease ran out and was taken by another can't release, and is told so.
     stale_holder_cannot_release: "S5 S6", [];
-    /// An unlock that comes late, even from a holder with the same label, frees nothing that another was granted since.
+    /// An unlock that comes late, even from a holder with the same label, frees nothing that another was granted since (etcd #22082).
     late_unlock_never_frees_the_next_grant: "S6", [];
     /// A release that is repeated, by whichever client, answers that it was released already.
     release_is_idempotent: "S6 S16", [];
@@ -183,11 +183,11 @@ locking {
     auto_renewed_lock_outlives_its_lease: "L3", [];
     /// An extended lock outlives its first lease, and a shorter extension shortens nothing.
     extended_lock_outlives_its_lease: "S7", [];
-    /// A holder learns that its lease ended, before another can have it, and can't unlock what it lost.
+    /// A holder learns that its lease ended, before another can have it, and can't unlock what it lost (etcd #10811).
     holder_learns_that_its_lease_ended: "S9", [];
     /// A holder that was revoked or forced out learns of it at its next renewal.
     holder_learns_that_it_was_revoked: "S5", [];
-    /// A holder whose row was deleted learns of it at its next renewal, and the next lock works.
+    /// A holder whose row was deleted learns of it at its next renewal, and the next lock works (ShedLock #27).
     holder_learns_that_its_row_was_deleted: "S22", [Damage];
     /// Holders whose table was truncated, or whose keys were flushed, learn of it, and the next locks work.
     holders_learn_that_everything_was_deleted: "S22", [Damage];
@@ -205,7 +205,7 @@ locking {
     ten_thousand_leases_of_one_locker_are_kept: "L8", [LongRun];
 }
 dropping {
-    /// A `try_lock` dropped at any poll leaves nothing: the name is free long before its lease.
+    /// A `try_lock` dropped at any poll leaves nothing: the name is free long before its lease (sqlx #4198).
     dropped_try_lock_leaves_nothing: "S17", [];
     /// A waiting `lock` dropped at any poll, also while it is served, leaves nothing.
     dropped_wait_leaves_nothing: "S17 S18", [];
@@ -217,7 +217,7 @@ dropping {
     dropped_run_gives_back_its_lock: "S17", [];
     /// Operators' calls dropped at any poll leave the locker whole.
     dropped_operators_calls_harm_nothing: "S17", [];
-    /// Calls of the store dropped at any poll leave no orphan, and no later call gets their answer (tiberius #79).
+    /// Calls of the store dropped at any poll leave no orphan, and no later call gets their answer (tiberius #79, mysql_async #401).
     dropped_store_calls_leave_the_store_whole: "S17", [];
     /// A lock dropped in a runtime, on a plain thread, by a panic, by an abort or after its locker is given back.
     dropped_lock_is_given_back: "S19", [];

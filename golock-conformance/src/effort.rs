@@ -29,6 +29,12 @@ pub(crate) fn outlived() -> u32 {
     variable("GOLOCK_OUTLIVED").unwrap_or(3)
 }
 
+/// What chance begins with: `GOLOCK_SEED`, 1 by default.
+#[cfg(feature = "security")]
+pub(crate) fn seed() -> u64 {
+    variable("GOLOCK_SEED").unwrap_or(1)
+}
+
 /// Whether cases that run for minutes are wanted: `GOLOCK_LONG=1`.
 pub(crate) fn long_runs() -> bool {
     env::var("GOLOCK_LONG").is_ok_and(|value| value == "1")

@@ -17,6 +17,8 @@ mod report;
 mod run;
 #[cfg(feature = "runner")]
 mod runner;
+#[cfg(feature = "security")]
+pub mod security;
 #[cfg(feature = "testcontainers")]
 pub mod servers;
 mod single;

@@ -158,6 +158,6 @@ impl Slot {
 }
 
 /// Whether `GOLOCK_REQUIRE` lists the server.
-fn required(id: &str) -> bool {
+pub(crate) fn required(id: &str) -> bool {
     std::env::var("GOLOCK_REQUIRE").is_ok_and(|ids| ids.split(',').any(|required| required.trim() == id))
 }

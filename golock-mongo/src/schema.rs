@@ -2,9 +2,11 @@
 
 /// For `mongosh`.
 pub(crate) fn text(database: &str, collection: &str) -> String {
-    include_str!("schema.js")
-        .replace("{database}", &quoted(database))
-        .replace("{collection}", &quoted(collection))
+    let database = quoted(database);
+    let named = |part: &str| part.replace("{database}", &database);
+    // Nothing is filled into a name, which may look like something to fill in, too.
+    let parts: Vec<String> = include_str!("schema.js").split("{collection}").map(named).collect();
+    parts.join(&quoted(collection))
 }
 
 /// As a string of JavaScript.
@@ -20,5 +22,7 @@ mod tests {
     fn names_are_quoted() {
         let text = text("my", "lo\"cks");
         assert!(text.contains(r#"db.getSiblingDB("my").createCollection("lo\"cks""#), "{text}");
+        let text = super::text("{collection}", "{database}");
+        assert!(text.contains(r#"db: "{collection}", collection: "{database}""#), "{text}");
     }
 }

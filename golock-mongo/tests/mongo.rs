@@ -27,7 +27,7 @@ use tokio::time::{sleep, timeout};
 
 use server::meddler::{Fate, Meddler, error};
 use server::running::{Running, required};
-use server::{DATABASE, unique, url_as, url_at};
+use server::{DATABASE, unique, url_at};
 
 mod server;
 
@@ -64,7 +64,6 @@ fn main() -> ExitCode {
         servers_that_refuse_upserts_are_served_in_two_steps,
         upserts_that_collide_are_tried_again,
         one_locked_row_keeps_no_other_lease_waiting,
-        privileges_of_the_schema_suffice,
         names_that_a_collation_merges_are_refused_by_it,
         rows_of_others_are_told_or_passed_over,
         more_locks_than_a_batch_holds_are_listed,
@@ -285,35 +284,6 @@ async fn one_locked_row_keeps_no_other_lease_waiting(url: &str) {
     session.abort_transaction().await.unwrap();
     let again = store.renew(&renewals[3..4]).await.unwrap();
     assert!(matches!(again[..], [RenewAnswer::Renewed { remaining, .. }] if remaining > LONG), "{again:?}");
-}
-
-async fn privileges_of_the_schema_suffice(url: &str) {
-    let (collection, user) = (unique("guarded"), unique("service"));
-    let admin = Client::with_uri_str(url).await.unwrap();
-    let builder = MongoStore::builder().database(DATABASE).collection(&collection);
-    let printed = builder.clone().connect(url).await.unwrap().schema();
-    let actions = printed.split_once("actions: ").unwrap().1.split_once('\n').unwrap().0;
-    let actions: Vec<&str> =
-        actions.trim_matches(['[', ']']).split(", ").map(|it| it.trim_matches('"')).collect();
-    assert!(printed.contains(&format!("resource: {{ db: \"{DATABASE}\", collection: \"{collection}\" }}")));
-    let role = doc! {
-        "createRole": &user,
-        "privileges": [{ "resource": { "db": DATABASE, "collection": &collection }, "actions": actions }],
-        "roles": [],
-    };
-    admin.database(DATABASE).run_command(role).await.unwrap();
-    let create = doc! { "createUser": &user, "pwd": "rosebud", "roles": [{ "role": &user, "db": DATABASE }] };
-    admin.database("admin").run_command(create).await.unwrap();
-
-    let url = url_as(url, &user, "rosebud");
-    let store = builder.clone().connect(&url).await.unwrap();
-    let mut wakeups = store.wakeups().unwrap();
-    assert_eq!(timeout(LONG, wakeups.next()).await.unwrap(), Some(Wakeup::Listening));
-    everything(&store).await;
-
-    let elsewhere = builder.collection(unique("elsewhere")).connect(&url).await.unwrap();
-    let error = elsewhere.acquire(&[wanted(&name("lock"), new_grant())]).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Permission, "{}", said(&error));
 }
 
 async fn names_that_a_collation_merges_are_refused_by_it(url: &str) {

@@ -5,7 +5,8 @@ use crate::table::{Table, literal, quoted};
 /// What is sent, made once per store.
 pub(crate) struct Statements {
     pub(crate) acquire: String,
-    renew: String,
+    /// What stands before the requests, and what behind them.
+    renew: (String, String),
     pub(crate) release: String,
     pub(crate) fence: String,
     pub(crate) list: String,
@@ -24,10 +25,12 @@ impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let name = table.to_string();
         let made = |sql: &str| without_comments(sql).replace("{table}", &name);
+        let renew = include_str!("sql/renew.sql");
+        let (before, behind) = renew.split_once("{want}").unwrap_or((renew, ""));
         let schema = creation(table);
         Self {
             acquire: made(include_str!("sql/acquire.sql")),
-            renew: made(include_str!("sql/renew.sql")),
+            renew: (made(before), made(behind)),
             release: made(include_str!("sql/release.sql")),
             fence: made(include_str!("sql/fence.sql")),
             list: made(include_str!("sql/list.sql")),
@@ -49,7 +52,8 @@ impl Statements {
             format!("({nr}, {})", parameters.join(", "))
         };
         let rows: Vec<String> = (0..requests).map(row).collect();
-        self.renew.replace("{want}", &rows.join(", "))
+        let (before, behind) = &self.renew;
+        format!("{before}{}{behind}", rows.join(", "))
     }
 }
 
@@ -60,10 +64,15 @@ pub(crate) fn session(lock_timeout_ms: i32) -> String {
 
 /// The text that creates the table. `CREATE SCHEMA` has to be a batch of its own, so it is a text within the text.
 fn creation(table: &Table) -> String {
-    include_str!("sql/schema.sql")
-        .replace("{table}", &table.to_string())
-        .replace("{create_schema_in_text}", &literal(&format!("CREATE SCHEMA {}", quoted(table.schema()))))
-        .replace("{schema_in_text}", &literal(table.schema()))
+    // Of a name that looks like something to fill in, too, nothing may be: what was put in is not looked at again.
+    let (create_schema, schema) =
+        (literal(&format!("CREATE SCHEMA {}", quoted(table.schema()))), literal(table.schema()));
+    let named = |part: &str| part.replace("{table}", &table.to_string());
+    let parts = include_str!("sql/schema.sql").split("{create_schema_in_text}").map(|part| {
+        let parts: Vec<String> = part.split("{schema_in_text}").map(named).collect();
+        parts.join(&schema)
+    });
+    parts.collect::<Vec<_>>().join(&create_schema)
 }
 
 /// The comments are for those who read the files, but for the `/* golock … */` by which an administrator finds our
@@ -97,6 +106,16 @@ mod tests {
             sql.contains("(VALUES (0, @P1, @P2, @P3, @P4, @P5), (1, @P6, @P7, @P8, @P9, @P10)) AS w"),
             "{sql}"
         );
+    }
+
+    #[test]
+    fn nothing_is_filled_into_a_name() {
+        for name in ["{want}", "{table}", "{schema_in_text}", "{create_schema_in_text}"] {
+            let statements = Statements::new(&Table::new(name, name).unwrap());
+            for sql in [statements.renew(1), statements.acquire, statements.create] {
+                assert!(sql.contains(&format!("[{name}].[{name}]")), "{sql}");
+            }
+        }
     }
 
     #[test]

@@ -15,8 +15,10 @@ pub(crate) struct Table {
 impl Table {
     /// `None`: that is no identifier.
     pub(crate) fn new(schema: &str, name: &str) -> Option<Self> {
-        let is_identifier =
-            |name: &str| (1..=MAX_UNITS).contains(&name.encode_utf16().count()) && !name.contains('\0');
+        // A line that ends in a name would end the comments of the schema that an administrator runs.
+        let is_identifier = |name: &str| {
+            (1..=MAX_UNITS).contains(&name.encode_utf16().count()) && !name.chars().any(char::is_control)
+        };
         (is_identifier(schema) && is_identifier(name))
             .then(|| Self { schema: schema.to_owned(), name: name.to_owned() })
     }
@@ -65,6 +67,7 @@ mod tests {
         assert_eq!(Table::new("dbo", ""), None);
         assert_eq!(Table::new("", "golock"), None);
         assert_eq!(Table::new("dbo", "a\0b"), None);
+        assert_eq!(Table::new("dbo", "a\nb"), None);
         assert_eq!(Table::new("dbo", &"x".repeat(129)), None);
         assert_eq!(Table::new("dbo", &"😀".repeat(65)), None);
         assert!(Table::new("dbo", &"ä".repeat(128)).is_some());

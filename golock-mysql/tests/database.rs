@@ -1,5 +1,4 @@
-//! What MySQL and MariaDB do, and other databases don't: locked rows, sessions that were tampered with, certificates,
-//! privileges.
+//! What MySQL and MariaDB do, and other databases don't: locked rows, sessions that were tampered with.
 
 #![allow(clippy::expect_used, reason = "tests say what they expect")]
 
@@ -11,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use golock_conformance::BoxError;
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, ListRequest, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
+    AcquireAnswer, AcquireRequest, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
 };
 use golock_core::{FencingToken, GrantId, LockName, LockStore, LostReason, StoreError, StoreErrorKind};
 use golock_mysql::MysqlStore;
@@ -53,8 +52,6 @@ fn main() -> ExitCode {
         a_read_only_server_is_refused,
         statement_based_replication_is_refused_by_name,
         too_many_connections_are_transient,
-        the_privileges_of_the_schema_are_enough,
-        a_certificate_that_nobody_signed_is_refused,
         a_user_who_must_use_tls_can,
     ];
     let trials = servers.iter().flat_map(|(id, image, cell)| {
@@ -255,32 +252,6 @@ async fn too_many_connections_are_transient(db: &Db) -> Result<(), BoxError> {
     let _first = MysqlStore::connect(&url).await?;
     let error = MysqlStore::connect(&url).await.map(drop).expect_err("a second connection");
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", source(&error));
-    Ok(())
-}
-
-async fn the_privileges_of_the_schema_are_enough(db: &Db) -> Result<(), BoxError> {
-    let table = unique("least");
-    let ddl = MysqlStore::builder().table(&table).build(db.opts()?)?.schema();
-    db.run(&ddl).await?;
-    let url = db.user("", &format!("SELECT, INSERT, UPDATE, DELETE ON {table}")).await?;
-
-    let store = MysqlStore::builder().table(&table).connect(&url).await?;
-    let (name, id) = (name("all"), grant());
-    let token = taken(&store, &name, id, LONG).await?;
-    store.renew(&[RenewRequest::new(name.clone(), id, token, LONG)]).await?;
-    assert_eq!(store.list(&ListRequest::new("", 10)).await?.len(), 1);
-    assert!(store.revoke(&name).await?.is_some());
-    assert!(store.force_unlock(&name).await?.is_some());
-    give_back(&store, &name, id).await?;
-    assert_eq!(store.purge(Duration::ZERO).await?, 1);
-    db.run(&format!("DROP TABLE {table}")).await?;
-    Ok(())
-}
-
-async fn a_certificate_that_nobody_signed_is_refused(db: &Db) -> Result<(), BoxError> {
-    let error = MysqlStore::connect(&format!("{}?require_ssl=true", db.running.url)).await.map(drop);
-    let error = error.expect_err("an unknown certificate, or none");
-    assert_eq!(error.kind(), StoreErrorKind::Tls, "{}", source(&error));
     Ok(())
 }
 

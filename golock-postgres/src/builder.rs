@@ -40,7 +40,7 @@ impl PostgresStoreBuilder {
         }
     }
 
-    /// The table, exactly as it is called (it is quoted): at most 63 bytes. Default: `golock`. Stores over the same
+    /// The table, exactly as it is called (it is quoted): at most 63 bytes, no control characters. Default: `golock`. Stores over the same
     /// table share their locks, those over different ones share none.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
@@ -113,7 +113,7 @@ impl PostgresStoreBuilder {
         }
         match Table::new(self.schema.as_deref(), &self.table) {
             Some(table) => Ok(table),
-            None => wrong("a table's or schema's name has 1 to 63 bytes without NUL"),
+            None => wrong("a table's or schema's name has 1 to 63 bytes, and no control characters"),
         }
     }
 }

@@ -48,20 +48,22 @@ impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let name = &*table.to_string();
         let channel = &*literal(table.channel());
-        let made = |sql: &str| without_comments(&sql.replace("{table}", name).replace("{channel}", channel));
+        // The names last, and at once: a name may look like something to fill in, too.
+        let named = |sql: &str| named(sql, name, ("{channel}", channel));
+        let made = |sql: &str| named(&without_comments(sql));
         let sized = |sql: &str, columns: &[(&str, &str)], [one, many]: [&str; 2]| {
-            let sql = made(sql);
+            let sql = without_comments(sql);
             Sizes {
-                one: filled(&sql, &want_one(columns), one),
-                many: filled(&sql, &want_many(columns, ""), many),
+                one: named(&filled(&sql, &want_one(columns), one)),
+                many: named(&filled(&sql, &want_many(columns, ""), many)),
             }
         };
         let patient = |sql: &str, columns: &[(&str, &str)], patience: [u32; 2]| {
-            let sql = made(sql);
+            let sql = without_comments(sql);
             let [one, many] = patience.map(|patience| {
                 // Set before the first row is locked, and until the end of the statement.
                 let set = format!(", set_config('lock_timeout', '{patience}', true) AS patience");
-                filled(&sql, &want_many(columns, &set), WAIT)
+                named(&filled(&sql, &want_many(columns, &set), WAIT))
             });
             Sizes { one, many }
         };
@@ -92,7 +94,7 @@ fn creation(table: &Table) -> (String, String) {
     let name = table.to_string();
     let in_text = literal(&name);
     let in_text = &in_text[1..in_text.len() - 1];
-    let create = include_str!("sql/schema.sql").replace("{table_in_text}", in_text).replace("{table}", &name);
+    let create = named(include_str!("sql/schema.sql"), &name, ("{table_in_text}", in_text));
     let (create, usage) = match table.schema() {
         Some(schema) => (
             format!("CREATE SCHEMA IF NOT EXISTS {schema};\n\n{create}"),
@@ -105,6 +107,12 @@ fn creation(table: &Table) -> (String, String) {
          -- GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO the_service;\n"
     );
     (schema, without_comments(&create))
+}
+
+/// `sql` for the table `name`, and with one thing more filled in, in which nothing is.
+fn named(sql: &str, name: &str, (what, value): (&str, &str)) -> String {
+    let parts: Vec<String> = sql.split(what).map(|part| part.replace("{table}", name)).collect();
+    parts.join(value)
 }
 
 fn filled(sql: &str, want: &str, skip_locked: &str) -> String {
@@ -160,6 +168,17 @@ mod tests {
         for sql in sized.chain([fence, list, purge, create, schema]) {
             assert!(!sql.contains(['{', '}']), "{sql}");
             assert!(sql.contains("\"a\".\"it's\""), "{sql}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_filled_into_a_name() {
+        for name in ["{want}", "{skip_locked}", "{channel}", "{table}", "{table_in_text}"] {
+            let Statements { acquire, renew, release, create, .. } =
+                Statements::new(&Table::new(None, name).unwrap());
+            for sql in [acquire.one, acquire.many, renew.one, release.many, create] {
+                assert!(sql.contains(&format!("\"{name}\"")), "{sql}");
+            }
         }
     }
 

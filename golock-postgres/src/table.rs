@@ -15,7 +15,9 @@ pub(crate) struct Table {
 impl Table {
     /// `None`: that is no identifier.
     pub(crate) fn new(schema: Option<&str>, name: &str) -> Option<Self> {
-        let is_identifier = |name: &str| (1..=MAX_BYTES).contains(&name.len()) && !name.contains('\0');
+        // A line that ends in a name would end the comments of the schema that an administrator runs.
+        let is_identifier =
+            |name: &str| (1..=MAX_BYTES).contains(&name.len()) && !name.chars().any(char::is_control);
         (is_identifier(name) && schema.is_none_or(is_identifier))
             .then(|| Self { schema: schema.map(str::to_owned), name: name.to_owned() })
     }
@@ -53,7 +55,8 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// `text` as a quoted string, whatever `standard_conforming_strings` says: it has no backslash unless `text` has.
+/// `text` as a quoted string. Our sessions, and everybody's by default, have `standard_conforming_strings` on: a backslash
+/// is only that.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

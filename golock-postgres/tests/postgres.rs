@@ -7,9 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use golock_core::store::{
-    ListRequest, LockStore, MarkRequest, ReleaseAnswer, RenewAnswer, RenewRequest, Wakeup,
-};
+use golock_core::store::{LockStore, MarkRequest, ReleaseAnswer, RenewAnswer, RenewRequest, Wakeup};
 use golock_core::{LockName, LockOptions, StoreError, StoreErrorKind};
 use golock_postgres::PostgresStore;
 use golock_postgres::deadpool_postgres::tokio_postgres::NoTls;
@@ -48,7 +46,6 @@ fn main() -> ExitCode {
     let trials = trials![
         runtime,
         server,
-        printed_schema_suffices_for_a_role_that_may_create_nothing,
         missing_table_is_told_and_found_when_it_is_there,
         schema_is_created_with_its_table_by_many_at_once,
         names_of_schema_and_table_are_quoted,
@@ -108,33 +105,6 @@ async fn find() -> (Result<String, String>, Option<ContainerAsync<GenericImage>>
 
 fn required() -> bool {
     std::env::var("GOLOCK_REQUIRE").is_ok_and(|ids| ids.split(',').any(|id| id.trim() == "postgres"))
-}
-
-async fn printed_schema_suffices_for_a_role_that_may_create_nothing(url: &str) {
-    let (admin, role, schema) = (session(url).await, unique("service"), unique("locks"));
-    let builder = PostgresStore::builder().schema(&schema);
-    // A pool that connects to nothing is enough to print it.
-    let printed = builder.clone().build(pool(url)).unwrap().schema();
-    let grants = printed.replace("-- GRANT", "GRANT").replace("the_service", &role);
-    admin.batch_execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'service'; {grants}")).await.unwrap();
-
-    let store = builder.connect(&url_as(url, &role, "service")).await.unwrap();
-    let name = name("lock");
-    let (grant, token) = take(&store, &name, "service").await;
-    let renewed = store.renew(&[RenewRequest::new(name.clone(), grant, token, LONG)]).await.unwrap();
-    assert!(matches!(renewed[..], [RenewAnswer::Renewed { .. }]), "{renewed:?}");
-    store.mark_waiting(&[MarkRequest::new(name.clone(), LONG)]).await.unwrap();
-    assert_eq!(store.inspect(&name).await.unwrap().unwrap().token, token);
-    assert_eq!(store.list(&ListRequest::new("", 10)).await.unwrap().len(), 1);
-    assert!(store.revoke(&name).await.unwrap() > Some(token));
-    assert_eq!(release(&store, &name, grant).await, ReleaseAnswer::AlreadyReleased);
-    store.force_unlock(&name).await.unwrap();
-    assert_eq!(store.purge(Duration::ZERO).await.unwrap(), 1);
-
-    let other = PostgresStore::builder().schema(&schema).table("another");
-    let refused = other.connect(&url_as(url, &role, "service")).await.unwrap_err();
-    assert_eq!(refused.kind(), StoreErrorKind::Permission, "{}", said(&refused));
-    admin.batch_execute(&format!("DROP SCHEMA {schema} CASCADE; DROP ROLE {role}")).await.unwrap();
 }
 
 async fn missing_table_is_told_and_found_when_it_is_there(url: &str) {

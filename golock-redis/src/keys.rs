@@ -40,9 +40,9 @@ impl Prefix {
         format!("{}*", literally(&format!("{}{names}", self.0)))
     }
 
-    /// The pattern, for ACL SETUSER, of all keys. Rules can't contain spaces: `?` stands for each.
+    /// The pattern, for ACL SETUSER, of all keys. Rules can't contain spaces, and are printed in quotes: `?` stands for each.
     pub(crate) fn acl_pattern(&self) -> String {
-        let is_space = |c: char| c.is_whitespace() || c.is_control();
+        let is_space = |c: char| c.is_whitespace() || c.is_control() || c == '\'';
         let pattern = literally(&self.0);
         let pattern: String = pattern
             .chars()
@@ -92,6 +92,7 @@ mod tests {
         let prefix = Prefix::new("a*[b]?\\:").unwrap();
         assert_eq!(prefix.pattern("c*"), "a\\*\\[b\\]\\?\\\\:c\\**");
         assert_eq!(Prefix::new("my locks:").unwrap().acl_pattern(), "my?locks:*");
+        assert_eq!(Prefix::new("it's:").unwrap().acl_pattern(), "it?s:*");
     }
 
     #[test]

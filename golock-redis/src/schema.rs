@@ -8,7 +8,11 @@ const COMMANDS: &str = "+evalsha +eval +time +hmget +hset +pexpire +del +publish
 
 pub(crate) fn text(prefix: &Prefix) -> String {
     let acl = format!("ACL SETUSER the_service on {}", rules(prefix));
-    include_str!("schema.txt").replace("{key}", prefix.as_str()).replace("{acl}", &acl)
+    // Nothing is filled into a prefix, which may look like something to fill in, too; and it ends no line.
+    let key = prefix.as_str().escape_debug().to_string();
+    let parts: Vec<String> =
+        include_str!("schema.txt").split("{acl}").map(|part| part.replace("{key}", &key)).collect();
+    parts.join(&acl)
 }
 
 /// The rules of such a user. Keys and channels are those of this prefix.

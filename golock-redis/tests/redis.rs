@@ -5,7 +5,6 @@
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -17,12 +16,9 @@ use golock_core::store::{
 use golock_core::{FencingToken, GrantId, LockName, LockOptions, Locker};
 use golock_redis::RedisStore;
 use golock_redis::fred::clients::Client;
-use golock_redis::fred::types::config::{Config, ServerConfig, TlsConnector};
+use golock_redis::fred::types::config::Config;
 
 use libtest_mimic::{Arguments, Completion, Trial};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Runtime;
 
 use server::own::{KINDS, LONG, Own, grant, label, name};
@@ -72,7 +68,6 @@ fn main() -> ExitCode {
         a_password_that_was_changed_is_told: [],
         an_applications_client_lends_its_settings_and_no_connection: ["--databases", "4"],
         a_cluster_is_served_whatever_the_names: ["--cluster-enabled", "yes"],
-        tls_is_spoken_and_what_is_wrong_with_it_told: [],
     ];
     let mut arguments = Arguments::from_args();
     // Each has a container of its own.
@@ -367,55 +362,6 @@ async fn a_cluster_is_served_whatever_the_names(server: &Own) {
     assert!(answers.iter().all(|answer| matches!(answer, AcquireAnswer::Granted { .. })), "{answers:?}");
     let listed = store.list(&ListRequest::new("", 10)).await.unwrap();
     assert_eq!(listed.len(), names.len(), "{listed:?}");
-}
-
-async fn tls_is_spoken_and_what_is_wrong_with_it_told(server: &Own) {
-    let authority = CertifiedIssuer::self_signed(
-        {
-            let mut authority = CertificateParams::new([]).unwrap();
-            authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            authority
-        },
-        KeyPair::generate().unwrap(),
-    )
-    .unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(["a-server".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-    let files = [
-        ("/tls/ca", &*authority.pem()),
-        ("/tls/cert", &*certificate.pem()),
-        ("/tls/key", &*key.serialize_pem()),
-    ];
-    let arguments = "--tls-port 6380 --tls-auth-clients no --tls-ca-cert-file /tls/ca --tls-cert-file /tls/cert \
-                     --tls-key-file /tls/key";
-    let server = server.another_with(&arguments.split_whitespace().collect::<Vec<_>>(), &files).await;
-    let address = format!("{}:6380", server.host());
-
-    // By the configuration that the application gives: its own authority, and the server's name.
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.der().clone()).unwrap();
-    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut config = Config::from_url(&format!("redis://{address}")).unwrap();
-    let ServerConfig::Centralized { server: place } = &mut config.server else { panic!("it is one server") };
-    place.tls_server_name = Some("a-server".into());
-    config.tls = Some(TlsConnector::from(tls).into());
-    take(&RedisStore::new(&Client::new(config, None, None, None)), &name("job")).await;
-
-    for (url, expected) in [
-        (format!("rediss://{address}"), "certificate"),
-        (format!("redis://{address}"), "speaks TLS only"),
-        (server.url().replace("redis:", "rediss:"), "answers without TLS"),
-    ] {
-        let error = RedisStore::connect(&url).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Tls, "{}", why(&error));
-        assert!(why(&error).to_lowercase().contains(&expected.to_lowercase()), "{}", why(&error));
-    }
-    server.remove().await;
 }
 
 /// Every operation once.

@@ -14,6 +14,7 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::sync::Mutex;
 
+use super::Changes;
 use super::table::Kind;
 use crate::context::chain;
 use crate::fixture::BoxError;
@@ -26,12 +27,12 @@ pub(super) struct Container {
 impl Container {
     /// Starts a container of the kind, and says where its server will listen. An error is one line for people.
     #[allow(clippy::print_stderr, reason = "whoever runs the tests wants to know why no server started")]
-    pub(super) async fn start(kind: &Kind) -> Result<(Self, String), String> {
+    pub(super) async fn start(kind: &Kind, changes: &Changes) -> Result<(Self, String), String> {
         let (name, tag) = kind.image();
         let mut tries = 0;
         loop {
             let port = free_port().map_err(|error| format!("no free port for {}: {error}", kind.id))?;
-            match run(kind, &name, &tag, port).await {
+            match run(kind, changes, &name, &tag, port).await {
                 Ok(container) => {
                     let running = Mutex::new(Some(container));
                     return Ok((Self { running }, format!("127.0.0.1:{port}")));
@@ -90,11 +91,19 @@ impl fmt::Debug for Container {
     }
 }
 
-async fn run(kind: &Kind, name: &str, tag: &str, port: u16) -> Result<ContainerAsync<GenericImage>, String> {
+async fn run(
+    kind: &Kind,
+    changes: &Changes,
+    name: &str,
+    tag: &str,
+    port: u16,
+) -> Result<ContainerAsync<GenericImage>, String> {
     let inside = format!("{}/tcp", kind.port);
+    let usual = kind.command.iter().map(|&word| word.to_owned()).collect();
+    let command: Vec<String> = if changes.command.is_empty() { usual } else { changes.command.clone() };
     let mut request = GenericImage::new(name, tag)
         .with_exposed_port(kind.port.tcp())
-        .with_cmd(kind.command.iter().copied())
+        .with_cmd(command)
         // Only this machine reaches it, on a port that it keeps when it is stopped and started.
         .with_host_config_modifier(move |host| {
             let here =
@@ -105,6 +114,9 @@ async fn run(kind: &Kind, name: &str, tag: &str, port: u16) -> Result<ContainerA
         .with_startup_timeout(STARTED_WITHIN);
     for (variable, value) in kind.env {
         request = request.with_env_var(*variable, *value);
+    }
+    for (path, content) in &changes.files {
+        request = request.with_copy_to(path, content.as_bytes().to_vec());
     }
     match tokio::time::timeout(STARTED_WITHIN, request.start()).await {
         Ok(Ok(container)) => Ok(container),

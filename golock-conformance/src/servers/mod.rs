@@ -60,9 +60,44 @@ pub struct Server {
     ready: Probe,
 }
 
+/// What is different about a server that somebody has for himself.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The command, in place of the table's; empty: the table's.
+    pub command: Vec<String>,
+    /// Files that it finds, by their paths.
+    pub files: Vec<(String, String)>,
+}
+
 type Probe = Arc<dyn Fn(String) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 impl Server {
+    /// The server `id` of the table, in a container of the caller's own, with these changes; it is ready when `ready`
+    /// succeeds, as in [`target`]. [`remove`](Self::remove) it in the end.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Panics
+    /// If the table has no such server.
+    pub async fn alone<Ready>(
+        id: &'static str,
+        changes: Changes,
+        ready: impl Fn(String) -> Ready + Send + Sync + 'static,
+    ) -> Result<Self, Unopened>
+    where
+        Ready: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        Self::contained(Kind::of(id), &changes, Arc::new(move |url| ready(url).boxed())).await
+    }
+
+    /// Removes its container, if it is in one that was started here.
+    pub async fn remove(&self) {
+        if let Some(container) = &self.container {
+            container.remove().await;
+        }
+    }
+
     /// Its id in the table.
     pub fn id(&self) -> &'static str {
         self.kind.id
@@ -137,18 +172,20 @@ impl Server {
                 ))),
             };
         }
+        Self::contained(kind, &Changes::default(), ready).await
+    }
+
+    async fn contained(kind: &'static Kind, changes: &Changes, ready: Probe) -> Result<Self, Unopened> {
         if kind.is_left_out() {
             return Err(Unopened::Missing(format!("GOLOCK_SERVERS does not list {}", kind.id)));
         }
-        let (container, address) = Container::start(kind).await.map_err(Unopened::Missing)?;
+        let (container, address) = Container::start(kind, changes).await.map_err(Unopened::Missing)?;
         let url = kind.url.replace("{address}", &address);
         let server = Self { kind, url, container: Some(Arc::new(container)), ready };
         match server.until_ready().await {
             Ok(()) => Ok(server),
             Err(error) => {
-                if let Some(container) = &server.container {
-                    container.remove().await;
-                }
+                server.remove().await;
                 Err(Unopened::Broken(format!("the container of {} never answered: {error}", kind.id)))
             }
         }

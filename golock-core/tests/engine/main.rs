@@ -11,6 +11,7 @@ mod input;
 mod listener;
 mod messages;
 mod ownership;
+mod peers;
 mod renewal;
 mod shutdown;
 mod simulation;

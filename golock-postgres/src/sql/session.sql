@@ -6,6 +6,8 @@ SELECT pg_is_in_recovery() AS standby,
        set_config('lock_timeout', '{lock_timeout}', false),
        set_config('default_transaction_isolation', 'read committed', false),
        set_config('default_transaction_read_only', 'off', false),
+       -- Else a backslash in the name of the table would take the quote behind it for its own.
+       set_config('standard_conforming_strings', 'on', false),
        CASE WHEN current_setting('synchronous_commit') = 'off'
             THEN set_config('synchronous_commit', 'on', false) END,
        -- PostgreSQL 17; it would cut a statement short without saying so in these terms.

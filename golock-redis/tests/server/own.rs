@@ -50,12 +50,7 @@ impl Kind {
 impl Own {
     /// Another server of the same kind.
     pub(crate) async fn another(&self, arguments: &[&str]) -> Self {
-        self.another_with(arguments, &[]).await
-    }
-
-    /// Another one that finds these files.
-    pub(crate) async fn another_with(&self, arguments: &[&str], files: &[(&str, &str)]) -> Self {
-        let started = Self::start_with(self.kind, arguments, files).await;
+        let started = Self::start(self.kind, arguments).await;
         started.expect("what was started can be started again")
     }
 
@@ -94,10 +89,6 @@ impl Own {
 
     /// Starts one with these arguments. An error is one line for people.
     pub(crate) async fn start(kind: Kind, arguments: &[&str]) -> Result<Self, String> {
-        Self::start_with(kind, arguments, &[]).await
-    }
-
-    async fn start_with(kind: Kind, arguments: &[&str], files: &[(&str, &str)]) -> Result<Self, String> {
         if kind.is_left_out() {
             return Err(format!("GOLOCK_SERVERS does not list {}", kind.id));
         }
@@ -105,14 +96,11 @@ impl Own {
         let (name, tag) = image.rsplit_once(':').unwrap_or((&image, "latest"));
         let binary = format!("{}-server", kind.id);
         let command = [&[&*binary, "--save", ""], arguments].concat();
-        let mut request = GenericImage::new(name, tag)
+        let request = GenericImage::new(name, tag)
             .with_exposed_port(6379.tcp())
             .with_cmd(command)
             .with_network("bridge")
             .with_startup_timeout(Duration::from_secs(300));
-        for (path, content) in files {
-            request = request.with_copy_to(*path, content.as_bytes().to_vec());
-        }
         let failed = |error| format!("no server: image {image} did not start: {error}");
         let container = request.start().await.map_err(failed)?;
         let port = container.get_host_port_ipv4(6379).await.map_err(failed)?;

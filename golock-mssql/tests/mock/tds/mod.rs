@@ -3,6 +3,7 @@
 //!
 //! It is our own, for the crate `mssql-mock-tds` brings OpenSSL along.
 
+mod encrypted;
 pub(crate) mod wire;
 
 use std::io;
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use golock_mssql::tiberius::{AuthMethod, Config, EncryptionLevel};
 use golock_mssql::{MssqlStore, MssqlStoreBuilder};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -101,10 +104,19 @@ struct Seen {
 impl Scripted {
     /// Answers by `script`, and as [`usual`] where that says nothing.
     pub(crate) async fn start(script: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::speaking(None, Arc::new(script)).await
+    }
+
+    /// One that does as [`usual`], and takes nobody's password without TLS.
+    pub(crate) async fn with_tls(tls: ServerConfig) -> Self {
+        Self::speaking(Some(Arc::new(tls)), Arc::new(|_| None)).await
+    }
+
+    async fn speaking(tls: Option<Arc<ServerConfig>>, script: Script) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Seen::default());
-        let accepting = tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&seen)));
+        let accepting = tokio::spawn(accept(listener, tls, script, Arc::clone(&seen)));
         Self { port, seen, accepting }
     }
 
@@ -181,27 +193,49 @@ impl Drop for Scripted {
 
 type Script = Arc<dyn Fn(&Asked) -> Option<Reply> + Send + Sync>;
 
-async fn accept(listener: TcpListener, script: Script, seen: Arc<Seen>) {
+async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, script: Script, seen: Arc<Seen>) {
     let mut connections = JoinSet::new();
     for connection in 1.. {
         let Ok((stream, _)) = listener.accept().await else { return };
-        let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
+        let (tls, script, seen) = (tls.clone(), Arc::clone(&script), Arc::clone(&seen));
         connections.spawn(async move {
             // However it ends, it has ended.
-            let _ = serve(stream, connection, &script, &seen).await;
+            let _ = greet(stream, tls, connection, &script, &seen).await;
             seen.closed.lock().unwrap().push(connection);
             seen.changed.notify_waiters();
         });
     }
 }
 
-async fn serve(mut stream: TcpStream, connection: usize, script: &Script, seen: &Seen) -> io::Result<()> {
+async fn greet(
+    mut stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    connection: usize,
+    script: &Script,
+    seen: &Seen,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let Some(tls) = tls else { return serve(stream, connection, script, seen).await };
+    wire::read_message(&mut stream).await?;
+    wire::write_message(&mut stream, &wire::prelogin(true)).await?;
+    let (plain, passing) = encrypted::accept(stream, tls).await?;
+    tokio::select! {
+        ended = serve(plain, connection, script, seen) => ended,
+        ended = passing => ended,
+    }
+}
+
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: usize,
+    script: &Script,
+    seen: &Seen,
+) -> io::Result<()> {
     loop {
         let (kind, message) = wire::read_message(&mut stream).await?;
         let (sql, declared, parameters) = match kind {
             wire::PRELOGIN => {
-                wire::write_message(&mut stream, &wire::prelogin()).await?;
+                wire::write_message(&mut stream, &wire::prelogin(false)).await?;
                 continue;
             }
             wire::LOGIN => ("login".to_owned(), String::new(), Vec::new()),

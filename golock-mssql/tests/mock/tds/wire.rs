@@ -2,8 +2,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// What the client sends.
 pub(crate) const BATCH: u8 = 1;
@@ -35,7 +34,7 @@ pub(crate) enum Value {
 }
 
 /// One message: its kind, and the bytes of all its packets.
-pub(crate) async fn read_message(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
+pub(crate) async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(u8, Vec<u8>)> {
     let mut message = Vec::new();
     loop {
         let mut header = [0; HEADER];
@@ -50,20 +49,31 @@ pub(crate) async fn read_message(stream: &mut TcpStream) -> io::Result<(u8, Vec<
     }
 }
 
-pub(crate) async fn write_message(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+pub(crate) async fn write_message(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> io::Result<()> {
+    write(stream, RESULT, message).await
+}
+
+/// A message of a kind that a server else does not send.
+pub(crate) async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    kind: u8,
+    message: &[u8],
+) -> io::Result<()> {
     let mut chunks = message.chunks(4000).peekable();
     while let Some(chunk) = chunks.next() {
         let last = if chunks.peek().is_none() { LAST } else { 0 };
         let [high, low] = ((chunk.len() + HEADER) as u16).to_be_bytes();
-        stream.write_all(&[&[RESULT, last, high, low, 0, 0, 1, 0], chunk].concat()).await?;
+        stream.write_all(&[&[kind, last, high, low, 0, 0, 1, 0], chunk].concat()).await?;
     }
     stream.flush().await
 }
 
-/// The answer to a prelogin: no encryption.
-pub(crate) fn prelogin() -> Vec<u8> {
+/// The answer to a prelogin: no encryption, or nothing without.
+pub(crate) fn prelogin(is_encrypted: bool) -> Vec<u8> {
     const NOT_SUPPORTED: u8 = 2;
-    vec![0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff, 16, 0, 0, 0, 0, 0, NOT_SUPPORTED]
+    const REQUIRED: u8 = 3;
+    let encryption = if is_encrypted { REQUIRED } else { NOT_SUPPORTED };
+    vec![0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff, 16, 0, 0, 0, 0, 0, encryption]
 }
 
 pub(crate) fn login_ack() -> Vec<u8> {
