@@ -18,8 +18,8 @@ mod protocol;
 mod server;
 mod spaces;
 
-use self::properties::LATE;
-use self::spaces::{incidents, network, renewals, search_all};
+use self::properties::{KNOWN_LIMIT, LATE};
+use self::spaces::{find, incidents, network, renewals, search_all};
 
 #[test]
 fn protocol_holds_on_a_bad_network() {
@@ -34,4 +34,14 @@ fn protocol_holds_while_leases_are_renewed() {
 #[test]
 fn protocol_holds_under_incidents() {
     search_all(incidents(), "incidents", &[LATE]);
+}
+
+/// The limit of promise 7: another undo takes the place of the first one's mark, while the first one's acquire is still
+/// on its way. That acquire is granted then, to nobody. `protocol_holds_on_a_bad_network` says how it ends in any case:
+/// by the repeated undo, or by the lease, which nobody renews.
+#[test]
+fn acquire_whose_undo_was_displaced_holds_the_name_for_nobody() {
+    let path = find(network(), KNOWN_LIMIT).unwrap();
+    let state = path.last_state();
+    assert!(state.clients.iter().all(|client| !client.believes(state.now)), "nobody believes in it: {path}");
 }

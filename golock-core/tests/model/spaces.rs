@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use crate::bugs::Bug;
 use crate::client::Patience;
-use crate::protocol::{Incident, Protocol};
+use crate::protocol::{Action, Incident, Protocol, State};
 
 /// Three grants on a bad network: answers and statements lost, late, reordered, a statement duplicated, acquires
 /// retried and given up, releases repeated, clients that pause or crash.
@@ -43,12 +43,12 @@ pub(crate) fn renewals() -> Protocol {
 pub(crate) fn incidents() -> Protocol {
     Protocol {
         grants: 2,
-        end: 3,
+        end: 4,
         first: Patience { asks: 2, renewals: 1, endings: 0, fails: true },
         others: Patience { asks: 1, renewals: 0, endings: 0, fails: false },
-        on_the_way: 2,
+        on_the_way: 3,
         copies: 0,
-        incidents: 2,
+        incidents: 1,
         possible: &[
             Incident::ClockAhead,
             Incident::ClockBack,
@@ -86,13 +86,18 @@ pub(crate) fn search_all(space: Protocol, name: &str, unseen: &[&str]) {
 
 /// Searches the space of a wrong protocol until `property` has fallen.
 pub(crate) fn search_until(space: Protocol, bug: Bug, property: &'static str) {
-    let space = Protocol { bug: Some(bug), ..space };
+    assert!(
+        find(Protocol { bug: Some(bug), ..space }, property).is_some(),
+        "{bug:?} is not found by {property:?}"
+    );
+}
+
+/// How `property` falls, or what it is sometimes seen by.
+pub(crate) fn find(space: Protocol, property: &'static str) -> Option<Path<State, Action>> {
     let found = HasDiscoveries::AllOf(BTreeSet::from([property]));
     let checker = space.checker().threads(threads()).finish_when(found).spawn_bfs().join();
-    let path = checker.discovery(property);
-    let path = path.unwrap_or_else(|| panic!("{bug:?} is not found by {property:?}"));
-    println!("{bug:?} falls to {property:?} after {} states", checker.unique_state_count());
-    assert!(path.last_state().ledger.lives.len() > 1);
+    println!("{:?}: {property:?} after {} states", checker.model().bug, checker.unique_state_count());
+    checker.discovery(property)
 }
 
 fn threads() -> usize {
