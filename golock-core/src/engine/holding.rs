@@ -151,7 +151,13 @@ impl Keeper {
             // for two more tries, so the parts are as few as they are long: the next failure comes down to one lease.
             Err(error) if requests.len() > 1 && !is_gone(&error) => {
                 debug!(%error, leases = requests.len(), "renewal failed, tried in parts");
-                for part in requests.chunks(requests.len().isqrt()) {
+                let parts_of = requests.len().isqrt();
+                let held = |request: &RenewRequest| {
+                    self.leases.get(&request.grant).is_some_and(|holding| holding.lease.is_held())
+                };
+                // A lock may have been given back meanwhile: a renewal must not follow its release.
+                let requests: Vec<_> = requests.into_iter().filter(held).collect();
+                for part in requests.chunks(parts_of) {
                     self.send(renewal(&self.calls, part.to_vec()));
                 }
             }

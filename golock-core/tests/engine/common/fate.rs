@@ -66,6 +66,12 @@ impl Fate {
         Self { answers: Some(after), ..self }
     }
 
+    /// Done and answered this much later.
+    pub(crate) fn later_by(self, pause: Duration) -> Self {
+        let later = |after: Option<Duration>| after.map(|after| after + pause);
+        Self { arrives: later(self.arrives), answers: later(self.answers), ..self }
+    }
+
     /// Mostly well, in up to 40 ms; else anything that may happen to a call, the server doing it late included.
     pub(crate) fn by_chance(rng: &mut impl Rng) -> Self {
         let after = |rng: &mut dyn Rng, most: u64| Duration::from_micros(rng.random_range(0..most * 1000));

@@ -21,9 +21,9 @@ use super::fate::{Fate, Says};
 
 /// Clones are the same store.
 #[derive(Clone)]
-pub(crate) struct Scripted {
+pub(crate) struct Scripted<S = MemoryStore> {
     /// The server itself, for a test to look at.
-    pub(crate) server: MemoryStore,
+    pub(crate) server: S,
     shared: Arc<Shared>,
 }
 
@@ -47,7 +47,7 @@ struct Shared {
 struct State {
     script: Script,
     calls: BTreeMap<&'static str, Vec<Call>>,
-    log: String,
+    log: Option<String>,
     under_way: usize,
     most_under_way: usize,
     ears: Vec<mpsc::UnboundedSender<Told>>,
@@ -76,18 +76,20 @@ impl Scripted {
     pub(crate) fn new() -> Self {
         Self::on(MemoryStore::starting_at(Duration::from_secs(1_700_000_000)))
     }
+}
 
+impl<S: LockStore + Clone> Scripted<S> {
     /// Another client of `server`, with a network of its own.
-    pub(crate) fn on(server: MemoryStore) -> Self {
+    pub(crate) fn on(server: S) -> Self {
         let capabilities = server.capabilities();
         Self::with(server, capabilities)
     }
 
-    pub(crate) fn with(server: MemoryStore, capabilities: Capabilities) -> Self {
+    pub(crate) fn with(server: S, capabilities: Capabilities) -> Self {
         let state = State {
             script: Box::new(|_| Fate::FINE),
             calls: BTreeMap::new(),
-            log: String::new(),
+            log: Some(String::new()),
             under_way: 0,
             most_under_way: 0,
             ears: Vec::new(),
@@ -130,7 +132,12 @@ impl Scripted {
 
     /// Each request, effect and answer so far, one a line, with its time.
     pub(crate) fn log(&self) -> String {
-        self.state().log.clone()
+        self.state().log.clone().unwrap_or_default()
+    }
+
+    /// Keeps no log.
+    pub(crate) fn keep_quiet(&self) {
+        self.state().log = None;
     }
 
     pub(crate) fn most_under_way(&self) -> usize {
@@ -175,12 +182,14 @@ impl Scripted {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state()
     }
 
     fn note(&self, what: fmt::Arguments<'_>) {
         let at = self.shared.began.elapsed();
-        let _ = writeln!(self.state().log, "{at:?} {what}");
+        if let Some(log) = &mut self.state().log {
+            let _ = writeln!(log, "{at:?} {what}");
+        }
     }
 
     fn error(&self, operation: Operation, kind: StoreErrorKind) -> StoreError {
@@ -196,7 +205,7 @@ impl Scripted {
     ) -> Result<Vec<A>, StoreError>
     where
         A: Clone + Debug + Send + 'static,
-        F: FnOnce(MemoryStore) -> Fut + Send + 'static,
+        F: FnOnce(S) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Vec<A>, StoreError>> + Send,
     {
         let (began, number) = (Instant::now(), self.count(operation));
@@ -204,12 +213,13 @@ impl Scripted {
         let call = Call { operation, at: began, names, grants };
         let fate = (self.state().script)(&call);
         let what = match call.names.len() {
+            _ if self.state().log.is_none() => String::new(),
             0..10 => format!("{operation} #{number} {:?} {:?}", call.names, call.grants),
             many => format!("{operation} #{number} of {many}"),
         };
         self.note(format_args!("{what} sent"));
         self.state().calls.entry(operation.as_str()).or_default().push(call);
-        let _under_way = UnderWay::new(self);
+        let _under_way = UnderWay::new(&self.shared);
 
         let (done, effect_of_it) = oneshot::channel();
         let run = {
@@ -254,26 +264,32 @@ impl Scripted {
     }
 }
 
-impl Debug for Scripted {
+impl<S> Debug for Scripted<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Scripted")
     }
 }
 
-struct UnderWay<'a>(&'a Scripted);
+struct UnderWay<'a>(&'a Shared);
 
 impl<'a> UnderWay<'a> {
-    fn new(store: &'a Scripted) -> Self {
-        let mut state = store.state();
+    fn new(shared: &'a Shared) -> Self {
+        let mut state = shared.state();
         state.under_way += 1;
         state.most_under_way = state.most_under_way.max(state.under_way);
-        Self(store)
+        Self(shared)
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.0.state().under_way -= 1;
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -290,7 +306,7 @@ fn only<T>(mut answers: Vec<T>) -> T {
 }
 
 #[async_trait]
-impl LockStore for Scripted {
+impl<S: LockStore + Clone> LockStore for Scripted<S> {
     fn capabilities(&self) -> Capabilities {
         self.shared.capabilities.clone()
     }
@@ -318,7 +334,7 @@ impl LockStore for Scripted {
             requests.iter().map(|r| (r.name.clone(), GrantId::from_bytes([0; 16]))).collect(),
             requests.to_vec(),
         );
-        let effect = async move |server: MemoryStore| Ok(vec![server.mark_waiting(&requests).await?]);
+        let effect = async move |server: S| Ok(vec![server.mark_waiting(&requests).await?]);
         self.make(Operation::MarkWaiting, items, effect).await.map(drop)
     }
 
@@ -348,7 +364,7 @@ impl LockStore for Scripted {
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
         let name = name.clone();
-        let effect = async move |server: MemoryStore| Ok(vec![server.inspect(&name).await?]);
+        let effect = async move |server: S| Ok(vec![server.inspect(&name).await?]);
         self.make(Operation::Inspect, Vec::new(), effect).await.map(only)
     }
 
@@ -359,18 +375,18 @@ impl LockStore for Scripted {
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
         let name = name.clone();
-        let effect = async move |server: MemoryStore| Ok(vec![server.revoke(&name).await?]);
+        let effect = async move |server: S| Ok(vec![server.revoke(&name).await?]);
         self.make(Operation::Revoke, Vec::new(), effect).await.map(only)
     }
 
     async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
         let name = name.clone();
-        let effect = async move |server: MemoryStore| Ok(vec![server.force_unlock(&name).await?]);
+        let effect = async move |server: S| Ok(vec![server.force_unlock(&name).await?]);
         self.make(Operation::ForceUnlock, Vec::new(), effect).await.map(only)
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        let effect = async move |server: MemoryStore| Ok(vec![server.purge(idle_for).await?]);
+        let effect = async move |server: S| Ok(vec![server.purge(idle_for).await?]);
         self.make(Operation::Purge, Vec::new(), effect).await.map(only)
     }
 
