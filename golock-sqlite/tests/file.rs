@@ -90,7 +90,7 @@ async fn an_acquire_that_waited_for_the_file_is_granted_its_whole_lease() {
     let info = store.inspect(&wanted).await.unwrap().unwrap();
     let since = let_go.elapsed();
     assert!(info.held_for <= since, "held for {:?}, but let go {since:?} ago", info.held_for);
-    assert!(remaining <= info.remaining + since, "{remaining:?}, {:?} later {info:?}", since);
+    assert!(remaining <= info.remaining + since, "{remaining:?}, {since:?} later {info:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! Of TLS this proves the client's part: what stands in for MongoDB where that can't be had speaks none, so a relay of the
 //! tests' own ends it in front of the server.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 mod identifiers;
 mod privileges;

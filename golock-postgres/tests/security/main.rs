@@ -1,6 +1,6 @@
 //! Security on PostgreSQL: TLS, passwords, names that are more than names, privileges. The server speaks TLS only.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 mod identifiers;
 mod privileges;
