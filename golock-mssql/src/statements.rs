@@ -5,8 +5,8 @@ use crate::table::{Table, literal, quoted};
 /// What is sent, made once per store.
 pub(crate) struct Statements {
     pub(crate) acquire: String,
-    /// What stands before the requests, and what behind them.
-    renew: (String, String),
+    /// What stands before, between and behind the requests, which it has more than once.
+    renew: Vec<String>,
     pub(crate) release: String,
     pub(crate) fence: String,
     pub(crate) list: String,
@@ -25,12 +25,12 @@ impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let name = table.to_string();
         let made = |sql: &str| without_comments(sql).replace("{table}", &name);
-        let renew = include_str!("sql/renew.sql");
-        let (before, behind) = renew.split_once("{want}").unwrap_or((renew, ""));
+        let named = |part: &str| part.replace("{table}", &name);
+        let renew = without_comments(include_str!("sql/renew.sql"));
         let schema = creation(table);
         Self {
             acquire: made(include_str!("sql/acquire.sql")),
-            renew: (made(before), made(behind)),
+            renew: renew.split("{want}").map(named).collect(),
             release: made(include_str!("sql/release.sql")),
             fence: made(include_str!("sql/fence.sql")),
             list: made(include_str!("sql/list.sql")),
@@ -52,8 +52,7 @@ impl Statements {
             format!("({nr}, {})", parameters.join(", "))
         };
         let rows: Vec<String> = (0..requests).map(row).collect();
-        let (before, behind) = &self.renew;
-        format!("{before}{}{behind}", rows.join(", "))
+        self.renew.join(&rows.join(", "))
     }
 }
 
