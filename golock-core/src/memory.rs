@@ -218,7 +218,7 @@ impl MemoryStore {
 #[async_trait]
 impl LockStore for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("memory", 500, Duration::from_secs(5), true, i64::MAX)
+        Capabilities::new("memory", 500, Duration::from_secs(5), true, i64::MAX).in_batches()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {

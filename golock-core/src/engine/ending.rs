@@ -9,6 +9,7 @@ use super::command::Reply;
 use super::env::Tick;
 use super::keeper::Keeper;
 use super::lease::Lease;
+use super::outbox::parts;
 use super::timers::Timer;
 use crate::store::{ReleaseAnswer, ReleaseRequest, StoreError};
 use crate::{Error, GrantId, LockName, LostReason};
@@ -89,11 +90,44 @@ impl Keeper {
     pub(super) fn end_again(&mut self, grant: GrantId) {
         let Some(ending) = self.endings.get_mut(&grant).filter(|ending| !ending.under_way) else { return };
         ending.under_way = true;
-        let request = ending.request.clone();
-        self.send(self.calls.release(request));
+        self.releases.put(ending.request.clone());
     }
 
+    /// The answers to a call.
     pub(super) fn released(
+        &mut self,
+        requests: Vec<ReleaseRequest>,
+        sent: Tick,
+        answers: Result<Vec<ReleaseAnswer>, StoreError>,
+    ) {
+        self.releases.ended(sent);
+        let error = match answers {
+            Ok(answers) => {
+                for (request, answer) in requests.iter().zip(answers) {
+                    self.was_released(request, sent, Ok(answer));
+                }
+                return;
+            }
+            Err(error) => error,
+        };
+        let Some(parts) = parts(&requests, &error) else {
+            for request in &requests {
+                self.was_released(request, sent, Err(error.clone()));
+            }
+            return;
+        };
+        debug!(%error, locks = requests.len(), "release failed, tried in parts");
+        for request in &requests {
+            if let Some(ending) = self.endings.get_mut(&request.grant) {
+                ending.in_doubt |= !error.kind().took_no_effect();
+            }
+        }
+        for part in parts {
+            self.send(self.calls.release(part.to_vec(), self.now()));
+        }
+    }
+
+    fn was_released(
         &mut self,
         request: &ReleaseRequest,
         sent: Tick,

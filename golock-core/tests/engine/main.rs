@@ -1,6 +1,7 @@
 //! The engine over a store in memory, in virtual time: what the properties of the catalogue marked U and S claim.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect by unwrapping it")]
 
+mod batching;
 mod broken;
 mod cancel;
 mod common;

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 pub(crate) use self::events::Events;
 pub(crate) use self::fate::Fate;
-pub(crate) use self::scripted::{Opening, Scripted};
+pub(crate) use self::scripted::{Call, Opening, Scripted};
 
 /// The lease of a test that isn't about its length: nothing may wait for its end.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
