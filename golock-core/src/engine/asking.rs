@@ -6,13 +6,16 @@ use tracing::{debug, warn};
 
 use super::env::Tick;
 use super::keeper::Keeper;
-use super::line::{Head, Known, Waiter};
+use super::line::{Head, Known, Local, Waiter};
 use super::outbox::parts;
 use crate::store::{AcquireAnswer, AcquireRequest, MarkRequest, StoreError};
-use crate::{Error, LockName};
+use crate::{Error, GrantId, LockName};
 
 /// After this many lost races in a row the head pauses before it asks again.
 const RACES: u32 = 3;
+
+/// Of so many releases in a row, with others in line, the name is handed over by all but one.
+const HAND_OVERS: u32 = 10;
 
 impl Keeper {
     pub(super) fn ask(&mut self, name: &LockName) {
@@ -25,6 +28,26 @@ impl Keeper {
     fn ask_alone(&mut self, name: &LockName) {
         if let Some(request) = self.next_ask(name) {
             self.send(self.calls.acquire(vec![request], self.now()));
+        }
+    }
+
+    /// What the next in line asks for when the local grant of the name is given back, if the store takes both at once. Not
+    /// time after time: those who wait elsewhere without the store's knowing have to find the name free now and then.
+    pub(super) fn next_in_line(&mut self, name: &LockName, grant: GrantId) -> Option<AcquireRequest> {
+        let line = self.lines.get_mut(name).filter(|line| line.local == Some(Local::GivesBack(grant)))?;
+        if line.waiters.is_empty() || line.head != Head::Idle || !self.calls.capabilities.hands_over {
+            return None;
+        }
+        line.handed_over = (line.handed_over + 1) % HAND_OVERS;
+        if line.handed_over == 0 { None } else { self.next_ask(name) }
+    }
+
+    /// What the head asked for along with a release has failed: it asks again once the name is given back.
+    pub(super) fn asks_no_more(&mut self, request: &AcquireRequest, error: &StoreError) {
+        if self.still_asks(request, error)
+            && let Some(line) = self.lines.get_mut(&request.name)
+        {
+            line.head = Head::Idle;
         }
     }
 
@@ -84,7 +107,7 @@ impl Keeper {
     }
 
     /// The answer to an acquire.
-    fn was_answered(
+    pub(super) fn was_answered(
         &mut self,
         request: &AcquireRequest,
         sent: Tick,

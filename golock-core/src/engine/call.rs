@@ -13,8 +13,8 @@ use super::command::Reply;
 use super::env::{Clock, Tick};
 use super::telemetry::{Telemetry, watched};
 use crate::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, LockStore, MarkRequest, Operation, ReleaseAnswer,
-    ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, LockStore, MarkRequest,
+    Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind,
 };
 
 /// A call that has ended, or was given up.
@@ -28,6 +28,7 @@ pub(super) enum What {
     Renewed(Vec<RenewRequest>, Result<Vec<RenewAnswer>, StoreError>),
     Extended(RenewRequest, Reply<()>, Result<RenewAnswer, StoreError>),
     Released(Vec<ReleaseRequest>, Result<Vec<ReleaseAnswer>, StoreError>),
+    HandedOver(HandOverRequest, Result<HandOverAnswer, StoreError>),
     Marked(MarkRequest, Result<(), StoreError>),
     /// An operator's call: it has answered by itself.
     Ran,
@@ -86,6 +87,16 @@ impl Calls {
             let answers =
                 answers.and_then(|answers| this.counted(Operation::Release, requests.len(), answers));
             Done { sent, what: What::Released(requests, answers) }
+        }
+        .boxed()
+    }
+
+    pub(super) fn hand_over(&self, request: HandOverRequest) -> BoxFuture<'static, Done> {
+        let this = self.clone();
+        async move {
+            let sent = this.clock.now();
+            let answer = this.bounded(Operation::HandOver, this.limit, this.store.hand_over(&request)).await;
+            Done { sent, what: What::HandedOver(request, answer) }
         }
         .boxed()
     }

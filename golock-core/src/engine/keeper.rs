@@ -199,6 +199,7 @@ impl Keeper {
             What::Renewed(requests, answers) => self.renewed(requests, sent, answers),
             What::Extended(request, reply, answer) => self.extended(&request, sent, reply, answer),
             What::Released(requests, answers) => self.released(requests, sent, answers),
+            What::HandedOver(request, answer) => self.handed_over(&request, sent, answer),
             What::Marked(request, outcome) => self.marked(&request, sent, outcome),
             What::Ran => {}
         }

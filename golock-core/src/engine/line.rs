@@ -28,7 +28,7 @@ pub(super) struct Line {
     pub(super) waiters: VecDeque<Waiter>,
     pub(super) head: Head,
     /// The grant of this very locker that holds the name, or gives it back at the moment.
-    local: Option<Local>,
+    pub(super) local: Option<Local>,
     /// What the last answer said.
     known: Known,
     /// Lost races, and unsuccessful tries, in a row.
@@ -37,6 +37,8 @@ pub(super) struct Line {
     /// The name was freed while the head was asking.
     pub(super) freed: bool,
     pub(super) marked_until: Option<Tick>,
+    /// How often in a row the name went from one to the next without being free in between.
+    pub(super) handed_over: u32,
 }
 
 pub(super) struct Waiter {
@@ -60,7 +62,7 @@ pub(super) enum Head {
 }
 
 #[derive(PartialEq)]
-enum Local {
+pub(super) enum Local {
     Holds(GrantId),
     GivesBack(GrantId),
 }
@@ -220,6 +222,7 @@ impl Keeper {
         *line = Line {
             waiters: std::mem::take(&mut line.waiters),
             marked_until: line.marked_until,
+            handed_over: line.handed_over,
             ..Line::default()
         };
         line.local = Some(Local::Holds(waiter.grant));

@@ -23,10 +23,13 @@ pub struct Capabilities {
     /// different names that are asked for while others are under way go together; else each is a call of its own.
     /// (Renewals go together on every store.)
     ///
-    /// One name must not keep the others waiting: [`acquire`](crate::store::LockStore::acquire) answers that it lost the
-    /// race ([`Raced`](crate::store::AcquireAnswer::Raced)) where somebody else's transaction has locked the row, and the
-    /// engine asks for that name alone; a call of many that fails is made again in parts.
+    /// One name must not keep the others waiting for long. Where somebody else's transaction has locked a row,
+    /// [`acquire`](crate::store::LockStore::acquire) may answer that it lost the race
+    /// ([`Raced`](crate::store::AcquireAnswer::Raced)): the engine then asks for that name alone. Or the call fails: it is
+    /// made again in parts.
     pub batches: bool,
+    /// Whether [`hand_over`](crate::store::LockStore::hand_over) is one round trip.
+    pub hands_over: bool,
 }
 
 impl Capabilities {
@@ -38,13 +41,20 @@ impl Capabilities {
         wakeups: bool,
         max_token: i64,
     ) -> Self {
-        Self { backend, max_batch, request_timeout, wakeups, max_token, batches: false }
+        Self { backend, max_batch, request_timeout, wakeups, max_token, batches: false, hands_over: false }
     }
 
     /// A call for many names is cheaper than as many calls: see [`batches`](Self::batches).
     #[must_use]
     pub fn in_batches(mut self) -> Self {
         self.batches = true;
+        self
+    }
+
+    /// A release and the next acquire of the same name are one round trip: see [`hands_over`](Self::hands_over).
+    #[must_use]
+    pub fn handing_over(mut self) -> Self {
+        self.hands_over = true;
         self
     }
 }

@@ -8,6 +8,7 @@ mod common;
 mod doubt;
 mod dropping;
 mod durations;
+mod handing_over;
 mod input;
 mod listener;
 mod messages;
