@@ -161,6 +161,8 @@ handing {
     name_that_is_waited_for_elsewhere_is_freed_instead: "L1 L9", [HandOver, Push];
     /// While a name is handed over, nobody else is granted it.
     hand_over_racing_an_acquire_has_one_winner: "S1", [HandOver];
+    /// With others of the same locker in line, a lock and its unlock are little more than one round trip.
+    a_turn_in_line_costs_little_more_than_a_round_trip: "", [HandOver, Through];
 }
 racing {
     /// 32 tasks on a name never seen, round after round: one winner each, and the others are told of that one.

@@ -6,9 +6,12 @@ use golock_core::store::{AcquireAnswer, AcquireRequest, HandOverAnswer, HandOver
 use golock_core::{FencingToken, GrantId, LockName};
 use std::time::Duration;
 
-use crate::cases::pushing::{listening, mark, until_freed};
+use super::faults::through_proxy;
+use super::locking::{done, held, options};
+use super::pushing::{listening, mark, until_freed};
 use crate::client::{Client, Grant, LABEL, LONG, SHORT, label, ok};
 use crate::context::{Context, new_grant};
+use crate::patience::within_reason;
 
 pub(crate) async fn name_is_handed_over(cx: &Context<'_>) {
     let (client, other) = (cx.client().await, cx.client().await);
@@ -148,6 +151,27 @@ pub(crate) async fn hand_over_racing_an_acquire_has_one_winner(cx: &Context<'_>)
         last = Grant { name: name.clone(), id, token, remaining: LONG };
         client.renewed(&last, LONG).await;
     }
+}
+
+pub(crate) async fn a_turn_in_line_costs_little_more_than_a_round_trip(cx: &Context<'_>) {
+    const TASKS: u64 = 20;
+    const TURNS: u64 = 10;
+    let (proxy, locker, _) = through_proxy(cx).await;
+    let name = cx.name("busy");
+    let take_turns = async |turns| {
+        let tasks = (0..TASKS).map(|_| async {
+            for _ in 0..turns {
+                done(held(locker.lock(options(&name, LONG)).await).unlock().await);
+            }
+        });
+        within_reason("all turns", futures_util::future::join_all(tasks)).await;
+    };
+    take_turns(1).await;
+    let (connections, round_trips) = (proxy.connections(), proxy.round_trips());
+    take_turns(TURNS).await;
+    let (turns, taken) = (TASKS * TURNS, proxy.round_trips() - round_trips);
+    assert!(10 * taken <= 12 * turns, "{taken} round trips for {turns} turns");
+    assert_eq!(proxy.connections() - connections, 0, "new connections");
 }
 
 async fn hand_over(
