@@ -79,6 +79,8 @@ pub enum Need {
     Push,
     /// A store that takes more than one request in a call.
     Batches,
+    /// A store that hands over in one round trip.
+    HandOver,
     /// No other case at the same time.
     Alone,
     /// Minutes: `GOLOCK_LONG=1`.
@@ -86,8 +88,8 @@ pub enum Need {
 }
 
 impl Need {
-    /// Why the need is not met by a fixture of these abilities. [`Push`](Self::Push) and
-    /// [`Batches`](Self::Batches) are the store's to say.
+    /// Why the need is not met by a fixture of these abilities. [`Push`](Self::Push),
+    /// [`Batches`](Self::Batches) and [`HandOver`](Self::HandOver) are the store's to say.
     pub(crate) fn unmet_by(self, abilities: &Abilities<'_>) -> Option<String> {
         let lacking = match self {
             Self::Damage => abilities.damage.as_ref().err(),
@@ -103,7 +105,7 @@ impl Need {
             Self::TlsRefused => abilities.tls_refused.as_ref().err(),
             Self::PurgeCounts => abilities.purge_counts.as_ref().err(),
             Self::LongRun if !effort::long_runs() => Some(&"it runs for minutes: set GOLOCK_LONG=1"),
-            Self::Push | Self::Batches | Self::Alone | Self::LongRun => None,
+            Self::Push | Self::Batches | Self::HandOver | Self::Alone | Self::LongRun => None,
         };
         lacking.map(|reason| format!("needs {self:?}: {reason}"))
     }

@@ -142,6 +142,28 @@ batches {
     /// A batch of acquires that is sent twice gets the same tokens twice, name by name.
     a_retried_batch_keeps_its_tokens: "S14 L8", [Batches];
 }
+handing {
+    /// A name goes from its holder to the next in one call, under a larger token.
+    name_is_handed_over: "S1 S3", [HandOver];
+    /// A holder whose lease ran out and was taken by another hands nothing over, and is told so.
+    stale_holder_hands_nothing_over: "S5 S6", [HandOver];
+    /// A hand-over of a name never seen leaves what an undo leaves, and grants nothing.
+    hand_over_of_nothing_is_an_undo: "S14", [HandOver];
+    /// A hand-over that is sent twice, for its reply was lost, grants once; one that comes late revives nothing.
+    repeated_hand_over_grants_once: "S14 S16", [HandOver];
+    /// A grant that was undone before the hand-over to it is handed nothing.
+    released_grant_is_handed_nothing: "S14", [HandOver];
+    /// What is left of a lock_at_least keeps the name from the next in line, too.
+    lock_at_least_is_kept_from_the_next: "S13", [HandOver];
+    /// A holder that comes too late, but before anybody else, hands the name over.
+    expired_grant_that_nobody_took_is_handed_over: "S6", [HandOver];
+    /// A name that somebody elsewhere waits for is freed, and who waits is woken.
+    name_that_is_waited_for_elsewhere_is_freed_instead: "L1 L9", [HandOver, Push];
+    /// While a name is handed over, nobody else is granted it.
+    hand_over_racing_an_acquire_has_one_winner: "S1", [HandOver];
+    /// With others of the same locker in line, a lock and its unlock are little more than one round trip.
+    a_turn_in_line_costs_little_more_than_a_round_trip: "", [HandOver, Through];
+}
 racing {
     /// 32 tasks on a name never seen, round after round: one winner each, and the others are told of that one.
     one_winner_a_round_on_fresh_names: "S1", [];
@@ -335,6 +357,8 @@ enduring {
     pool_of_one_serves_64_waiters: "L4", [SmallPool];
     /// A row locked by somebody's open transaction costs that one lease only.
     locked_row_costs_one_lease_only: "L8", [RowLock];
+    /// A row locked by somebody's open transaction keeps no other name from being locked and unlocked at the same time.
+    locked_row_keeps_no_other_name_waiting: "L8", [RowLock];
     /// An acquire abandoned while it waits for a row does not take it later.
     abandoned_acquire_does_not_take_the_row_later: "S14", [RowLock];
     /// An acquire that waited for a row reports what is left of its lease, not what it asked for.

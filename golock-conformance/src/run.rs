@@ -61,13 +61,15 @@ async fn unmet_need(fixture: &dyn Fixture, case: &Case) -> Result<Option<String>
     if let Some(reason) = case.needs.iter().find_map(|need| need.unmet_by(&abilities)) {
         return Ok(Some(reason));
     }
-    if !case.needs.iter().any(|need| matches!(need, Need::Push | Need::Batches)) {
+    if !case.needs.iter().any(|need| matches!(need, Need::Push | Need::Batches | Need::HandOver)) {
         return Ok(None);
     }
     let store = fixture.store(SHARED_SPACE).await.map_err(|error| chain(&*error))?;
     let can = store.capabilities();
     Ok(if case.needs.contains(&Need::Push) && !can.wakeups {
         Some("needs Push: the store wakes nobody".to_owned())
+    } else if case.needs.contains(&Need::HandOver) && !can.hands_over {
+        Some("needs HandOver: to the store these are two calls".to_owned())
     } else if case.needs.contains(&Need::Batches) && can.max_batch < 10 {
         Some(format!("needs Batches: the store takes {} at once", can.max_batch))
     } else {

@@ -10,8 +10,9 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use crate::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeup, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    StoreErrorKind, Wakeup, Wakeups,
 };
 use crate::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
 
@@ -125,6 +126,14 @@ impl MemoryStore {
 
     fn acquire_one(&self, wanted: &AcquireRequest) -> Result<AcquireAnswer, StoreError> {
         let (mut rows, now) = self.at_one_moment();
+        Self::acquire_at(&mut rows, now, wanted)
+    }
+
+    fn acquire_at(
+        rows: &mut BTreeMap<LockName, Row>,
+        now: Duration,
+        wanted: &AcquireRequest,
+    ) -> Result<AcquireAnswer, StoreError> {
         let Some(row) = rows.get_mut(&wanted.name) else {
             let token = Self::next_token(None, now, Operation::Acquire)?;
             rows.insert(wanted.name.clone(), Row::granted(wanted, token, now));
@@ -167,6 +176,15 @@ impl MemoryStore {
 
     fn release_one(&self, wanted: &ReleaseRequest) -> Result<ReleaseAnswer, StoreError> {
         let (mut rows, now) = self.at_one_moment();
+        self.release_at(&mut rows, now, wanted)
+    }
+
+    fn release_at(
+        &self,
+        rows: &mut BTreeMap<LockName, Row>,
+        now: Duration,
+        wanted: &ReleaseRequest,
+    ) -> Result<ReleaseAnswer, StoreError> {
         let Some(row) = rows.get_mut(&wanted.name) else {
             let token = Self::next_token(None, now, Operation::Release)?;
             rows.insert(wanted.name.clone(), Row::tombstone(wanted.grant, token, now));
@@ -218,7 +236,7 @@ impl MemoryStore {
 #[async_trait]
 impl LockStore for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("memory", 500, Duration::from_secs(5), true, i64::MAX)
+        Capabilities::new("memory", 500, Duration::from_secs(5), true, i64::MAX).in_batches().handing_over()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -231,6 +249,20 @@ impl LockStore for MemoryStore {
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
         requests.iter().map(|wanted| self.release_one(wanted)).collect()
+    }
+
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        let HandOverRequest { release, next, .. } = request;
+        let (mut rows, now) = self.at_one_moment();
+        let may_pass_on = rows.get(&next.name).is_some_and(|row| {
+            row.waiters_until <= now && row.released != Some(next.grant) && row.token.get() < i64::MAX
+        });
+        let released = self.release_at(&mut rows, now, release)?;
+        let next = match released {
+            ReleaseAnswer::Released if may_pass_on => Self::acquire_at(&mut rows, now, next)?,
+            _ => AcquireAnswer::Raced,
+        };
+        Ok(HandOverAnswer::new(released, next))
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {

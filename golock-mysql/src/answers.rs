@@ -60,7 +60,7 @@ pub(crate) fn renewed(row: Row) -> Result<Renewal, StoreError> {
 /// `outcome`: as the statement has it.
 pub(crate) fn released(outcome: u64) -> Result<ReleaseAnswer, StoreError> {
     match outcome {
-        1 => Ok(ReleaseAnswer::Released),
+        1 | 5 => Ok(ReleaseAnswer::Released),
         2 => Ok(ReleaseAnswer::AlreadyReleased),
         3 => Ok(ReleaseAnswer::NotYours(LostReason::Taken)),
         4 => Ok(ReleaseAnswer::NotYours(LostReason::RowGone)),

@@ -33,6 +33,18 @@ pub(crate) fn failed_halfway(operation: Operation, error: Error) -> StoreError {
     failure(operation, kind, error)
 }
 
+/// What failed in a transaction: nothing of it takes effect, unless it may have been the end of it that failed. What is said of
+/// rows, and of what may be done with them, is said before the end.
+pub(crate) fn failed_in_a_transaction(operation: Operation, error: Error) -> StoreError {
+    use StoreErrorKind as Kind;
+    match kind(&error) {
+        Kind::Conflict | Kind::TokenExhausted | Kind::Permission | Kind::SchemaMissing => {
+            failed(operation, error)
+        }
+        _ => failed_halfway(operation, error),
+    }
+}
+
 /// The table is not there, as far as the server lets this user know.
 pub(crate) fn is_table_missing(error: &StoreError) -> bool {
     let error = StdError::source(error).and_then(|source| source.downcast_ref::<Error>());

@@ -11,8 +11,8 @@ use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, Row};
 
-use crate::error::{failed, failed_halfway, failure, is_worth_another_try};
-use crate::statements::session_settings;
+use crate::error::{failed, failed_halfway, failed_in_a_transaction, failure, is_worth_another_try};
+use crate::statements::{is_transaction, session_settings};
 
 /// How soon a connection over which nothing comes is looked after, if the application says nothing.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -106,10 +106,16 @@ impl Session {
             outcome => outcome,
         };
         self.fit = replies.is_ok();
+        if replies.is_err() && is_transaction(text) {
+            // The rows are let go before the engine asks for them one by one. Should it fail, the session's end does the same.
+            let _ = conn.query_drop("ROLLBACK").await;
+        }
         // The first statement of a renewal notes the time.
         let without_effect = usize::from(operation == Operation::Renew);
         replies.map_err(|(before, error)| match before {
             Before(statements) if statements <= without_effect => failed(operation, error),
+            // It has ended with the session, if not before.
+            Before(_) if is_transaction(text) => failed_in_a_transaction(operation, error),
             Before(_) => failed_halfway(operation, error),
         })
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use golock_core::LockName;
-use golock_core::store::{AcquireRequest, ListRequest, ReleaseRequest, RenewRequest};
+use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
 
 use crate::table::Table;
 
@@ -20,6 +20,13 @@ const NOW_US: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))
 /// The requests of a batch as a table.
 const WANT: &str = "JSON_TABLE('{requests}', '$[*]' COLUMNS (nr FOR ORDINALITY, name VARCHAR(510) PATH '$[0]', \
     grant_id CHAR(32) PATH '$[1]', token BIGINT PATH '$[2]', lease BIGINT PATH '$[3]')) AS want";
+
+/// A transaction that failed, and is sent again, must not be committed by the beginning of the next.
+const BEGIN: &str = "ROLLBACK; START TRANSACTION;";
+const COMMIT: &str = "COMMIT;";
+
+/// How many replies there are to the beginning of a transaction.
+pub(crate) const BEFORE: usize = 2;
 
 /// What becomes of a row that another transaction has locked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,19 +73,30 @@ impl Statements {
         }
     }
 
-    /// Two statements a request, of which the second has the answer.
-    pub(crate) fn acquire(&self, requests: &[AcquireRequest]) -> String {
-        one_after_the_other(requests, |request| {
-            self.made(
-                &self.acquire,
-                &[
-                    ("name", &bytes(request.name.as_bytes())),
-                    ("grant", &bytes(request.grant.as_bytes())),
-                    ("lock_by", &text(request.lock_by.as_str())),
-                    ("lease", &micros(request.lease).to_string()),
-                ],
-            )
-        })
+    /// Two statements, of which the second has the answer.
+    pub(crate) fn acquire(&self, request: &AcquireRequest) -> String {
+        self.acquire_if("TRUE", request)
+    }
+
+    /// A transaction of a release, and an acquire that does nothing unless that has released.
+    pub(crate) fn hand_over(&self, request: &HandOverRequest) -> String {
+        // An undo of the next grant may have been faster.
+        let released = format!("IF(released_grant <=> {}, 5, 1)", bytes(request.next.grant.as_bytes()));
+        let release = self.release_saying(&released, &request.release);
+        transaction([release, self.acquire_if("LAST_INSERT_ID() = 1", &request.next)].into_iter())
+    }
+
+    fn acquire_if(&self, condition: &str, request: &AcquireRequest) -> String {
+        self.made(
+            &self.acquire,
+            &[
+                ("condition", condition),
+                ("name", &bytes(request.name.as_bytes())),
+                ("grant", &bytes(request.grant.as_bytes())),
+                ("lock_by", &text(request.lock_by.as_str())),
+                ("lease", &micros(request.lease).to_string()),
+            ],
+        )
     }
 
     /// Three statements for all requests, of which the last has the answers.
@@ -95,18 +113,21 @@ impl Statements {
         self.made(&self.renew, &[("requests", &requests), ("skip_locked", skip_locked)])
     }
 
-    /// One statement a request.
-    pub(crate) fn release(&self, requests: &[ReleaseRequest]) -> String {
-        one_after_the_other(requests, |request| {
-            self.made(
-                &self.release,
-                &[
-                    ("name", &bytes(request.name.as_bytes())),
-                    ("grant", &bytes(request.grant.as_bytes())),
-                    ("at_least", &micros(request.lock_at_least).to_string()),
-                ],
-            )
-        })
+    /// One statement.
+    pub(crate) fn release(&self, request: &ReleaseRequest) -> String {
+        self.release_saying("1", request)
+    }
+
+    fn release_saying(&self, released: &str, request: &ReleaseRequest) -> String {
+        self.made(
+            &self.release,
+            &[
+                ("released", released),
+                ("name", &bytes(request.name.as_bytes())),
+                ("grant", &bytes(request.grant.as_bytes())),
+                ("at_least", &micros(request.lock_at_least).to_string()),
+            ],
+        )
     }
 
     pub(crate) fn fence(&self, name: &LockName, ends: Ends) -> String {
@@ -178,8 +199,17 @@ fn without_comments(sql: &str) -> String {
     lines.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-fn one_after_the_other<T>(requests: &[T], statement: impl Fn(&T) -> String) -> String {
-    requests.iter().map(statement).collect::<Vec<_>>().join(" ")
+/// Statements that take effect together or not at all, and wait for the disk once. [`BEFORE`] replies come before theirs, and
+/// one after.
+pub(crate) fn transaction(statements: impl Iterator<Item = String>) -> String {
+    let mut text = BEGIN.to_owned();
+    statements.for_each(|statement| text.extend([" ", &statement]));
+    text.extend([" ", COMMIT]);
+    text
+}
+
+pub(crate) fn is_transaction(text: &str) -> bool {
+    text.starts_with(BEGIN)
 }
 
 /// `template` with each `{name}` that `values` has replaced by its value. What was put in is not looked at again.
@@ -243,10 +273,10 @@ fn after_prefix(prefix: &[u8]) -> Vec<u8> {
 mod tests {
     use std::time::Duration;
 
-    use golock_core::store::{AcquireRequest, ListRequest, ReleaseRequest, RenewRequest};
+    use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
     use golock_core::{FencingToken, GrantId, Label, LockName};
 
-    use super::{Ends, Locked, Statements, after_prefix, fill, micros, session_settings};
+    use super::{Ends, Locked, Statements, after_prefix, fill, micros, session_settings, transaction};
     use crate::table::Table;
 
     #[test]
@@ -259,10 +289,11 @@ mod tests {
         let renew = RenewRequest::new(name.clone(), grant, FencingToken::new(1), lease);
         let release = ReleaseRequest::new(name.clone(), grant, lease);
         for sql in [
-            statements.acquire(&[acquire.clone(), acquire]),
+            transaction([statements.acquire(&acquire)].into_iter()),
             statements.renew(&[renew.clone(), renew.clone()], Locked::Skip),
             statements.renew(&[renew], Locked::Wait),
-            statements.release(&[release.clone(), release]),
+            statements.release(&release),
+            statements.hand_over(&HandOverRequest::new(release, acquire)),
             statements.fence(&name, Ends::AsItWould),
             statements.fence(&name, Ends::Now),
             statements.inspect(&name),

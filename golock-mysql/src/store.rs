@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    StoreErrorKind, Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use mysql_async::{Opts, Pool, Row};
@@ -15,7 +16,7 @@ use crate::answers::{Renewal, acquired, listed, released, renewed};
 use crate::builder::MysqlStoreBuilder;
 use crate::error::{BACKEND, failure, is_table_missing};
 use crate::session::{Lane, Reply};
-use crate::statements::{Ends, Locked, Statements};
+use crate::statements::{BEFORE, Ends, Locked, Statements, transaction};
 use crate::table::Table;
 
 /// The most requests in one call.
@@ -24,7 +25,11 @@ const MAX_BATCH: usize = 100;
 /// How many sessions renewals may use: if one hangs, the next call has another.
 const RENEW_SESSIONS: usize = 2;
 
-/// How long renewals and releases wait for a row that another transaction has locked: they are tried again.
+/// How many sessions acquires of many names may use: the engine sends two such calls at once.
+const MANY_SESSIONS: usize = 2;
+
+/// How long renewals, releases and acquires of many names wait for a row that another transaction has locked: they are tried
+/// again.
 const KEEPING_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// How many names a purge deletes at once.
@@ -40,6 +45,8 @@ pub struct MysqlStore {
     create_table: bool,
     request_timeout: Duration,
     acquiring: Lane,
+    /// Many at once: no name waits for long for another's row.
+    acquiring_many: Lane,
     renewing: Lane,
     releasing: Lane,
     /// Whose turn it is to renew a lease whose row another transaction has locked: one at a time, so that at most one session
@@ -120,6 +127,7 @@ impl MysqlStore {
             create_table: options.create_table,
             request_timeout: options.request_timeout,
             acquiring: lane(options.acquire_sessions, options.request_timeout / 2),
+            acquiring_many: lane(MANY_SESSIONS, KEEPING_LOCK_WAIT),
             renewing: lane(RENEW_SESSIONS, KEEPING_LOCK_WAIT),
             releasing: lane(options.acquire_sessions, KEEPING_LOCK_WAIT),
             patience: Mutex::new(()),
@@ -139,6 +147,26 @@ impl MysqlStore {
             }
             outcome => outcome,
         }
+    }
+
+    /// Sends one transaction for many requests: the replies to each of them. `order`: in which they stand in it.
+    async fn many(
+        &self,
+        lane: &Lane,
+        operation: Operation,
+        order: &[usize],
+        transaction: &str,
+    ) -> Result<Vec<Vec<Reply>>, StoreError> {
+        let mut replies = self.call(lane, operation, transaction).await?;
+        // Those to its beginning and its end are of no interest.
+        replies.pop();
+        let each = replies.len().saturating_sub(BEFORE) / order.len();
+        let mut replies = replies.into_iter().skip(BEFORE);
+        let mut answers: Vec<Vec<Reply>> = order.iter().map(|_| Vec::new()).collect();
+        for &at in order {
+            answers[at] = replies.by_ref().take(each).collect();
+        }
+        Ok(answers)
     }
 
     async fn renewals(
@@ -173,16 +201,25 @@ impl MysqlStore {
 impl LockStore for MysqlStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX)
+            .in_batches()
+            .handing_over()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let text = self.statements.acquire(requests);
-        let replies = self.call(&self.acquiring, Operation::Acquire, &text).await?;
-        let found = replies.into_iter().skip(1).step_by(2);
-        let answers = requests.iter().zip(found).map(|(request, reply)| acquired(request, reply.rows));
+        let replies = if let [request] = requests {
+            vec![self.call(&self.acquiring, Operation::Acquire, &self.statements.acquire(request)).await?]
+        } else {
+            let order = by_name(requests, |request| &request.name);
+            let text = transaction(order.iter().map(|&at| self.statements.acquire(&requests[at])));
+            self.many(&self.acquiring_many, Operation::Acquire, &order, &text).await?
+        };
+        let answers = requests.iter().zip(replies).map(|(request, mut replies)| {
+            // The second statement has the answer.
+            acquired(request, replies.pop().map_or_else(Vec::new, |reply| reply.rows))
+        });
         counted(Operation::Acquire, requests.len(), answers.collect::<Result<_, _>>()?)
     }
 
@@ -215,10 +252,26 @@ impl LockStore for MysqlStore {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let replies =
-            self.call(&self.releasing, Operation::Release, &self.statements.release(requests)).await?;
-        let answers = replies.into_iter().map(|reply| released(reply.last_insert_id));
+        let replies = if let [request] = requests {
+            vec![self.call(&self.releasing, Operation::Release, &self.statements.release(request)).await?]
+        } else {
+            let order = by_name(requests, |request| &request.name);
+            let text = transaction(order.iter().map(|&at| self.statements.release(&requests[at])));
+            self.many(&self.releasing, Operation::Release, &order, &text).await?
+        };
+        let answers =
+            replies.iter().map(|replies| released(replies.first().map_or(0, |reply| reply.last_insert_id)));
         counted(Operation::Release, requests.len(), answers.collect::<Result<_, _>>()?)
+    }
+
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        let text = self.statements.hand_over(request);
+        let replies = self.call(&self.releasing, Operation::HandOver, &text).await?;
+        let mut replies = replies.into_iter().skip(BEFORE);
+        let released = released(replies.next().map_or(0, |reply| reply.last_insert_id))?;
+        // The second statement of the acquire has its answer.
+        let next = acquired(&request.next, replies.nth(1).map_or_else(Vec::new, |reply| reply.rows))?;
+        Ok(HandOverAnswer::new(released, next))
     }
 
     async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
@@ -269,6 +322,13 @@ impl fmt::Debug for MysqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MysqlStore").field("table", &self.table).finish_non_exhaustive()
     }
+}
+
+/// The order in which all transactions lock rows, so that none waits for another in a circle.
+fn by_name<R>(requests: &[R], name: impl Fn(&R) -> &LockName) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by(|&one, &other| name(&requests[one]).cmp(name(&requests[other])));
+    order
 }
 
 fn last_rows(replies: Vec<Reply>) -> Vec<Row> {

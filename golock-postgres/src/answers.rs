@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use golock_core::store::{
-    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind,
+    AcquireAnswer, HandOverAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
+    StoreErrorKind,
 };
 use golock_core::{FencingToken, Holder, InvalidInput, Label, LockName, LostReason};
 use tokio_postgres::Row;
@@ -65,6 +66,18 @@ pub(crate) fn released(row: &Row) -> Result<Option<ReleaseAnswer>, StoreError> {
         "gone" => ReleaseAnswer::NotYours(LostReason::RowGone),
         _ => return Ok(None),
     }))
+}
+
+/// Of a hand-over that gave the grant back: whether the next has the name.
+pub(crate) fn handed_over(row: &Row) -> Result<HandOverAnswer, StoreError> {
+    let doing = Operation::HandOver;
+    let next = if column(doing, row, "granted")? {
+        let token = FencingToken::new(column(doing, row, "token")?);
+        AcquireAnswer::granted(token, micros(column(doing, row, "remaining")?))
+    } else {
+        AcquireAnswer::Raced
+    };
+    Ok(HandOverAnswer::new(ReleaseAnswer::Released, next))
 }
 
 pub(crate) fn listed(operation: Operation, row: &Row) -> Result<LockInfo, StoreError> {

@@ -132,7 +132,11 @@ fn sql_kind(state: &SqlState, operation: Operation) -> StoreErrorKind {
     use StoreErrorKind as Kind;
     let numbers = matches!(
         operation,
-        Operation::Acquire | Operation::Release | Operation::Revoke | Operation::ForceUnlock
+        Operation::Acquire
+            | Operation::Release
+            | Operation::HandOver
+            | Operation::Revoke
+            | Operation::ForceUnlock
     );
     match *state {
         // Of all numbers in a statement that makes a token, only the token can be that large.

@@ -1,9 +1,9 @@
 //! What becomes of requests whose rows other transactions have locked.
 //!
 //! A first statement leaves such rows out: whoever keeps one locked keeps nobody else waiting. A second one, for those
-//! alone, waits for as long as a commit takes. If that was not enough the call fails, and the engine (which renews in
-//! batches) halves it until the request is alone: about 2 log₂ n calls, half of which wait, 0.1 s at most: of 10,000 leases
-//! with one locked row, 20 batches, 17 calls more for one of them, and one lease is lost if the row stays locked.
+//! alone, waits for as long as a commit takes. If that was not enough the call fails, and the engine makes it again in parts
+//! until the request is alone, half of which wait, 0.1 s at most: of 10,000 leases with one locked row, one is lost if the row
+//! stays locked. (An acquire of many just answers that it lost the race for such a row, and the engine asks for it alone.)
 
 use std::error::Error;
 

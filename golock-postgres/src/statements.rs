@@ -13,6 +13,7 @@ pub(crate) struct Statements {
     pub(crate) release: Sizes,
     /// Waits for them, briefly.
     pub(crate) release_patiently: Sizes,
+    pub(crate) hand_over: String,
     pub(crate) mark_waiting: Sizes,
     pub(crate) fence: String,
     pub(crate) list: String,
@@ -39,10 +40,8 @@ const SKIP_LOCKED: &str = "SKIP LOCKED";
 const WAIT: &str = "";
 
 /// How long one waits for a row that another transaction has locked, and how long many do: in ms. Longer than a commit
-/// takes, and short enough for whoever comes next. Of renewals, which the engine halves when they fail, more are to come;
-/// releases come one by one.
-const RENEW_PATIENCE: [u32; 2] = [200, 100];
-const RELEASE_PATIENCE: [u32; 2] = [200, 1_000];
+/// takes, and short enough for whoever comes next: the engine makes a call of many that fails again, in parts.
+const PATIENCE: [u32; 2] = [200, 100];
 
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
@@ -58,9 +57,9 @@ impl Statements {
                 many: named(&filled(&sql, &want_many(columns, ""), many)),
             }
         };
-        let patient = |sql: &str, columns: &[(&str, &str)], patience: [u32; 2]| {
+        let patient = |sql: &str, columns: &[(&str, &str)]| {
             let sql = without_comments(sql);
-            let [one, many] = patience.map(|patience| {
+            let [one, many] = PATIENCE.map(|patience| {
                 // Set before the first row is locked, and until the end of the statement.
                 let set = format!(", set_config('lock_timeout', '{patience}', true) AS patience");
                 named(&filled(&sql, &want_many(columns, &set), WAIT))
@@ -76,9 +75,10 @@ impl Statements {
         Self {
             acquire: sized(include_str!("sql/acquire.sql"), &acquire, [WAIT, SKIP_LOCKED]),
             renew: sized(include_str!("sql/renew.sql"), &renew, [SKIP_LOCKED, SKIP_LOCKED]),
-            renew_patiently: patient(include_str!("sql/renew.sql"), &renew, RENEW_PATIENCE),
+            renew_patiently: patient(include_str!("sql/renew.sql"), &renew),
             release: sized(include_str!("sql/release.sql"), &release, [SKIP_LOCKED, SKIP_LOCKED]),
-            release_patiently: patient(include_str!("sql/release.sql"), &release, RELEASE_PATIENCE),
+            release_patiently: patient(include_str!("sql/release.sql"), &release),
+            hand_over: made(include_str!("sql/hand_over.sql")),
             mark_waiting: sized(include_str!("sql/mark_waiting.sql"), &mark, [WAIT, WAIT]),
             fence: made(include_str!("sql/fence.sql")),
             list: made(include_str!("sql/list.sql")),
@@ -155,6 +155,7 @@ mod tests {
             renew_patiently,
             release,
             release_patiently,
+            hand_over,
             mark_waiting,
             fence,
             list,
@@ -165,7 +166,7 @@ mod tests {
         let sized = [acquire, renew, renew_patiently, release, release_patiently, mark_waiting]
             .into_iter()
             .flat_map(|sizes| [sizes.one, sizes.many]);
-        for sql in sized.chain([fence, list, purge, create, schema]) {
+        for sql in sized.chain([hand_over, fence, list, purge, create, schema]) {
             assert!(!sql.contains(['{', '}']), "{sql}");
             assert!(sql.contains("\"a\".\"it's\""), "{sql}");
         }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use tokio::sync::OnceCell;
 
-use crate::answers::{acquired, column, in_order, listed, released, renewed};
+use crate::answers::{acquired, column, handed_over, in_order, listed, released, renewed};
 use crate::builder::PostgresStoreBuilder;
 use crate::error::BACKEND;
 use crate::listener::Listener;
@@ -176,7 +177,10 @@ impl PostgresStore {
 #[async_trait]
 impl LockStore for PostgresStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, self.listener.is_some(), i64::MAX)
+        let pushes = self.listener.is_some();
+        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, pushes, i64::MAX)
+            .in_batches()
+            .handing_over()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -220,6 +224,32 @@ impl LockStore for PostgresStore {
             fill(Operation::Release, &mut answers, later)?;
         }
         complete(Operation::Release, answers)
+    }
+
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        self.table_is_there().await?;
+        let HandOverRequest { release, next, .. } = request;
+        let rows = self
+            .releasing
+            .query(
+                Operation::HandOver,
+                &self.statements.hand_over,
+                &[
+                    &release.name.as_bytes(),
+                    &release.grant.as_bytes().as_slice(),
+                    &micros(release.lock_at_least),
+                    &next.grant.as_bytes().as_slice(),
+                    &next.lock_by.as_str().as_bytes(),
+                    &micros(next.lease),
+                ],
+            )
+            .await?;
+        if let Some(row) = rows.first() {
+            return handed_over(row);
+        }
+        let answers = self.release(std::slice::from_ref(release)).await?;
+        let released = answers.first().copied().unwrap_or(ReleaseAnswer::AlreadyReleased);
+        Ok(HandOverAnswer::new(released, AcquireAnswer::Raced))
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use fred::error::{Error as DriverError, ErrorKind};
 use fred::types::Value;
 use golock_core::store::{
-    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind,
+    AcquireAnswer, HandOverAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
+    StoreErrorKind,
 };
 use golock_core::{FencingToken, Holder, Label, LockName, LostReason};
 
@@ -23,6 +24,10 @@ impl Reply {
         let mut values = value.into_array().into_iter();
         let (time, word) = (values.next(), values.next());
         match (time.and_then(|time| time.as_i64()), word.and_then(|word| word.as_string())) {
+            (Some(_), Some(word)) if word == "failed" => {
+                let why = values.next().and_then(|why| why.into_string());
+                Err(DriverError::new(ErrorKind::Unknown, why.unwrap_or(word)))
+            }
             (Some(server_time), Some(word)) => Ok(Self { server_time, word, rest: values.collect() }),
             _ => Err(DriverError::new(ErrorKind::Parse, "an answer that golock's scripts don't give")),
         }
@@ -86,6 +91,15 @@ impl Reply {
             "gone" => ReleaseAnswer::NotYours(LostReason::RowGone),
             _ => return Err(self.unexpected(Operation::Release)),
         })
+    }
+
+    pub(crate) fn handed_over(&self) -> Result<HandOverAnswer, StoreError> {
+        let doing = Operation::HandOver;
+        let next = match self.rest.first().and_then(Value::as_string).as_deref() {
+            Some("granted") => AcquireAnswer::granted(self.token(doing, 1)?, self.time(doing, 2)?),
+            _ => AcquireAnswer::Raced,
+        };
+        Ok(HandOverAnswer::new(self.released()?, next))
     }
 
     /// The new token; `None`: nobody held the name.

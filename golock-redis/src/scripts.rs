@@ -4,8 +4,15 @@ use std::sync::LazyLock;
 
 use fred::util::sha1_hash;
 
-/// One script, as the server runs and knows it.
+/// One script, for one name and for many.
 pub(crate) struct Script {
+    pub(crate) one: Text,
+    /// Only where all keys are on one node.
+    pub(crate) many: Text,
+}
+
+/// A script as the server runs and knows it.
+pub(crate) struct Text {
     pub(crate) text: String,
     pub(crate) sha1: String,
 }
@@ -15,6 +22,10 @@ pub(crate) static WITHDRAW: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("lua/withdraw.lua")));
 pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/renew.lua")));
 pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/release.lua")));
+pub(crate) static HAND_OVER: LazyLock<Script> = LazyLock::new(|| {
+    let (release, own) = (include_str!("lua/release.lua"), include_str!("lua/hand_over.lua"));
+    Script::new(&format!("local function release()\n{release}\nend\n{own}"))
+});
 pub(crate) static MARK_WAITING: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("lua/mark_waiting.lua")));
 pub(crate) static FENCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/fence.lua")));
@@ -23,7 +34,15 @@ pub(crate) static PURGE: LazyLock<Script> = LazyLock::new(|| Script::new(include
 
 impl Script {
     fn new(own: &str) -> Self {
-        let text = without_comments(&format!("{}\n{own}", include_str!("lua/prelude.lua")));
+        let one = without_comments(&format!("{}\n{own}", include_str!("lua/prelude.lua")));
+        let each = without_comments(include_str!("lua/many.lua"));
+        let many = format!("local function one(KEYS, ARGV)\n{one}\nend\n{each}");
+        Self { one: Text::new(one), many: Text::new(many) }
+    }
+}
+
+impl Text {
+    fn new(text: String) -> Self {
         Self { sha1: sha1_hash(&text), text }
     }
 }

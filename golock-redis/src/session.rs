@@ -13,11 +13,13 @@ use crate::clock::ServerClock;
 use crate::error::{call_failed, failure, is_answer};
 use crate::lane::Replicas;
 use crate::link::{Link, Setup};
-use crate::scripts::Script;
+use crate::scripts::{Script, Text};
 use crate::tls;
 
 pub(crate) struct Session {
     link: Link,
+    /// All keys are on one node: many calls of a script may be one command.
+    one_node: bool,
     clock: ServerClock,
     within: Duration,
     health: Mutex<Health>,
@@ -32,6 +34,9 @@ enum Health {
     Silent(Instant),
     Broken,
 }
+
+/// How many arguments, after the first, all calls of a store have in common.
+pub(crate) const COMMON: usize = 2;
 
 /// One call of a script: its key, and its arguments but the first.
 pub(crate) struct Call {
@@ -81,7 +86,9 @@ impl Session {
 
     async fn prepare(setup: &Setup, within: Duration, may_evict: bool) -> Result<Self, StoreError> {
         let link = Link::open(setup).await?;
-        let session = Self { link, clock: ServerClock::default(), within, health: Mutex::default() };
+        let one_node = !setup.is_clustered();
+        let session =
+            Self { link, one_node, clock: ServerClock::default(), within, health: Mutex::default() };
         let info = (command("INFO", ClusterHash::Random), Vec::new());
         let answers = session.read_clock_and(Some(info)).await;
         let mut answers = answers.map_err(|error| call_failed(Operation::Connect, error))?;
@@ -114,8 +121,11 @@ impl Session {
                 self.clock.deadline(Instant::now(), self.within).unwrap_or(i64::MAX)
             }
         };
-        let mut commands: Vec<Command> =
-            flight.calls.iter().map(|call| flight.command(call, deadline)).collect();
+        let together = self.one_node && flight.calls.len() > 1;
+        let mut commands: Vec<Command> = match together {
+            true => vec![flight.command_for_all(deadline)],
+            false => flight.calls.iter().map(|call| flight.command(call, deadline)).collect(),
+        };
         let calls = commands.len();
         if let (Some(replicas), Some(first)) = (flight.replicas, flight.calls.first()) {
             commands.push(replicas.command(&first.key));
@@ -124,6 +134,9 @@ impl Session {
         let mut answers = self.exchange(commands).await?;
         let answered = Instant::now();
         let replicas = answers.drain(calls..).next();
+        if together {
+            answers = one_each(answers.pop().unwrap_or_else(|| Err(ended())), flight.calls.len());
+        }
         let replies: Vec<_> = answers.into_iter().map(|answer| answer.and_then(Reply::new)).collect();
         if let Some(shown) = replies.iter().flatten().map(Reply::server_time).next() {
             self.clock.read(asked, answered, shown);
@@ -191,15 +204,48 @@ impl Session {
 
 impl Flight<'_> {
     fn command(&self, call: &Call, deadline: i64) -> Command {
-        let (name, script) = match self.how {
-            How::BySha1 => ("EVALSHA", &self.script.sha1),
-            How::ByText => ("EVAL", &self.script.text),
-        };
+        let (name, script) = self.how.named(&self.script.one);
         let mut arguments: Vec<Value> =
-            vec![script.as_str().into(), 1.into(), call.key.as_str().into(), deadline.into()];
+            vec![script.into(), 1.into(), call.key.as_str().into(), deadline.into()];
         arguments.extend(call.arguments.iter().cloned());
         (command(name, ClusterHash::from(call.key.as_str())), arguments)
     }
+
+    /// One command for all calls. What they have in common is sent once: see `lua/many.lua`.
+    fn command_for_all(&self, deadline: i64) -> Command {
+        let (name, script) = self.how.named(&self.script.many);
+        let common = self.calls.first().map_or(&[][..], |first| &first.arguments[..COMMON]);
+        let own = self.calls.first().map_or(0, |first| first.arguments.len() - COMMON);
+        let mut arguments: Vec<Value> = vec![script.into(), count(self.calls.len())];
+        arguments.extend(self.calls.iter().map(|call| Value::from(call.key.as_str())));
+        arguments.extend([count(own), deadline.into()]);
+        arguments.extend(common.iter().cloned());
+        arguments.extend(self.calls.iter().flat_map(|call| call.arguments[COMMON..].iter().cloned()));
+        (command(name, ClusterHash::Random), arguments)
+    }
+}
+
+impl How {
+    fn named(self, text: &Text) -> (&'static str, &str) {
+        match self {
+            Self::BySha1 => ("EVALSHA", &text.sha1),
+            Self::ByText => ("EVAL", &text.text),
+        }
+    }
+}
+
+/// What was answered to one command for many calls, for each of them.
+fn one_each(answer: Result<Value, DriverError>, calls: usize) -> Answers {
+    let error = match answer {
+        Ok(Value::Array(each)) if each.len() == calls => return each.into_iter().map(Ok).collect(),
+        Ok(_) => DriverError::new(ErrorKind::Parse, "not one answer for each call"),
+        Err(error) => error,
+    };
+    (0..calls).map(|_| Err(error.clone())).collect()
+}
+
+fn count(number: usize) -> Value {
+    i64::try_from(number).unwrap_or(i64::MAX).into()
 }
 
 impl Replicas {

@@ -11,8 +11,9 @@ use fred::types::config::{Options, Server};
 use fred::types::scan::ScanType;
 use fred::types::{Key, Value};
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    StoreErrorKind, Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 
@@ -23,7 +24,7 @@ use crate::keys::Prefix;
 use crate::lane::{Lane, Replicas};
 use crate::link::Setup;
 use crate::scripts::{self, Script};
-use crate::session::Call;
+use crate::session::{COMMON, Call};
 use crate::{listener, schema};
 
 /// The most requests in one flight.
@@ -105,7 +106,7 @@ impl RedisStore {
     /// A call on a name, with the arguments that are the script's own.
     fn call(&self, name: &LockName, own: impl IntoIterator<Item = Value>) -> Call {
         let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
-        let common = [retention.into(), self.prefix.as_str().into()];
+        let common: [Value; COMMON] = [retention.into(), self.prefix.as_str().into()];
         Call { key: self.prefix.key(name), arguments: common.into_iter().chain(own).collect() }
     }
 
@@ -208,7 +209,9 @@ impl LockStore for RedisStore {
     fn capabilities(&self) -> Capabilities {
         // WAIT is for one node: what it is to confirm has to be there.
         let max_batch = if self.replicas.is_some() && self.setup.is_clustered() { 1 } else { MAX_BATCH };
-        Capabilities::new(BACKEND, max_batch, self.request_timeout, true, MAX_TOKEN)
+        let can = Capabilities::new(BACKEND, max_batch, self.request_timeout, true, MAX_TOKEN).in_batches();
+        // What replicas have to confirm is granted, and withdrawn if they do not, by itself.
+        if self.replicas.is_some() { can } else { can.handing_over() }
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -274,6 +277,19 @@ impl LockStore for RedisStore {
             .collect();
         let ran = self.keeping.run(Operation::Release, &scripts::RELEASE, &calls, None).await?;
         ran.replies.iter().map(Reply::released).collect()
+    }
+
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        let HandOverRequest { release, next, .. } = request;
+        let own: [Value; 5] = [
+            release.grant.to_string().into(),
+            micros(release.lock_at_least).into(),
+            next.grant.to_string().into(),
+            next.lock_by.as_str().into(),
+            micros(next.lease).into(),
+        ];
+        let call = self.call(&release.name, own);
+        self.keeping.run_one(Operation::HandOver, &scripts::HAND_OVER, call).await?.handed_over()
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {

@@ -128,6 +128,39 @@ pub(crate) async fn locked_row_costs_one_lease_only(cx: &Context<'_>) {
     other.take_when_free(blocked.name(), LONG).await;
 }
 
+pub(crate) async fn locked_row_keeps_no_other_name_waiting(cx: &Context<'_>) {
+    let (locker, other) = (cx.locker().await, cx.client().await);
+    let names = cx.names("together", 40);
+    let (blocked, others) = (&names[20], [&names[..20], &names[21..]].concat());
+    // There is a row, and it is free.
+    other.release(&other.take(blocked, LONG).await).await;
+    let transaction = done(cx.row_lock().lock_row(SHARED_SPACE, blocked).await);
+    let lock = |name| locker.try_lock(options(name, LONG));
+    let all = futures_util::future::join_all(others.iter().map(lock));
+    let (refused, locks) = within_reason("the locks", async { tokio::join!(lock(blocked), all) }).await;
+    assert!(refused.is_err(), "granted a row that a transaction has locked");
+    let mut locks: Vec<_> = locks.into_iter().map(held).collect();
+    drop(transaction);
+
+    let blocked = locks.remove(10);
+    let transaction = done(cx.row_lock().lock_row(SHARED_SPACE, blocked.name()).await);
+    let name = blocked.name().clone();
+    let all = futures_util::future::join_all(locks.into_iter().map(golock_core::Lock::unlock));
+    let (refused, unlocked) =
+        within_reason("the unlocks", async { tokio::join!(blocked.unlock(), all) }).await;
+    assert!(refused.is_err(), "released a row that a transaction has locked");
+    for outcome in unlocked {
+        if let Err(error) = outcome {
+            panic!("not unlocked: {}", crate::context::chain(&error));
+        }
+    }
+    for name in others.iter().filter(|other| **other != name) {
+        assert_eq!(other.inspect(name).await, None);
+    }
+    drop(transaction);
+    other.take_when_free(&name, LONG).await;
+}
+
 pub(crate) async fn abandoned_acquire_does_not_take_the_row_later(cx: &Context<'_>) {
     let (client, other) = (cx.client().await, cx.client().await);
     let name = cx.name("free");

@@ -7,6 +7,7 @@ pub(crate) mod dropping;
 pub(crate) mod enduring;
 pub(crate) mod faults;
 pub(crate) mod granting;
+pub(crate) mod handing;
 pub(crate) mod history;
 pub(crate) mod locking;
 pub(crate) mod names;

@@ -107,7 +107,7 @@ pub(super) async fn listening(client: &Client) -> Wakeups {
     }
 }
 
-async fn until_freed(listener: &mut Wakeups, name: &LockName) {
+pub(super) async fn until_freed(listener: &mut Wakeups, name: &LockName) {
     within_reason("the wake-up", async {
         while let Some(event) = listener.next().await {
             if event == Wakeup::Freed(name.clone()) {
@@ -119,6 +119,6 @@ async fn until_freed(listener: &mut Wakeups, name: &LockName) {
     .await;
 }
 
-async fn mark(client: &Client, name: &LockName, standing: Duration) {
+pub(super) async fn mark(client: &Client, name: &LockName, standing: Duration) {
     ok(client.store.mark_waiting(&[MarkRequest::new(name.clone(), standing)]).await);
 }

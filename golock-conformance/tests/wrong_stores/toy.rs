@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use golock_conformance::async_trait;
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    StoreErrorKind, Wakeups,
 };
 use golock_core::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
 
@@ -209,7 +210,7 @@ impl Toy {
 #[async_trait]
 impl LockStore for Toy {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("toy", 100, Duration::from_secs(5), false, i64::MAX)
+        Capabilities::new("toy", 100, Duration::from_secs(5), false, i64::MAX).handing_over()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -233,6 +234,22 @@ impl LockStore for Toy {
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
         requests.iter().map(|wanted| self.release_one(wanted)).collect()
+    }
+
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        let HandOverRequest { release, next, .. } = request;
+        let undone =
+            self.rows().get(&self.key(&next.name)).is_some_and(|row| row.released == Some(next.grant));
+        let released = self.release_one(release)?;
+        let by_force =
+            || Self { wrong: Some(Wrong::EverybodyWins), rows: Arc::clone(&self.rows) }.acquire_one(next);
+        let next = match self.wrong {
+            Some(Wrong::HandsOverWhatItDoesNotHold | Wrong::LockAtLeastSparesTheNext) => by_force()?,
+            Some(Wrong::HandsOverToUndoneGrants) => self.acquire_one(next)?,
+            _ if released == ReleaseAnswer::Released && !undone => self.acquire_one(next)?,
+            _ => AcquireAnswer::Raced,
+        };
+        Ok(HandOverAnswer::new(released, next))
     }
 
     async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {

@@ -48,6 +48,12 @@ wrong_stores! {
     IgnoresLockAtLeast => "lock_at_least_shows_as_released",
     /// Keeps a name for its lock_at_least, longer than its lease.
     LockAtLeastProlongs => "expired_grant_that_nobody_took_is_released",
+    /// Hands over what another holds by now.
+    HandsOverWhatItDoesNotHold => "stale_holder_hands_nothing_over",
+    /// Hands the name to a grant that was undone before.
+    HandsOverToUndoneGrants => "released_grant_is_handed_nothing",
+    /// Keeps a name for its lock_at_least from all but the next in line.
+    LockAtLeastSparesTheNext => "lock_at_least_is_kept_from_the_next",
     /// Compares names as many collations do.
     NamesIgnoreCase => "every_name_is_its_own_lock",
     /// Compares names as a padded column does.

@@ -13,8 +13,8 @@ use super::command::Reply;
 use super::env::{Clock, Tick};
 use super::telemetry::{Telemetry, watched};
 use crate::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, LockStore, MarkRequest, Operation, ReleaseAnswer,
-    ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, LockStore, MarkRequest,
+    Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind,
 };
 
 /// A call that has ended, or was given up.
@@ -24,10 +24,11 @@ pub(super) struct Done {
 }
 
 pub(super) enum What {
-    Acquired(AcquireRequest, Result<AcquireAnswer, StoreError>),
+    Acquired(Vec<AcquireRequest>, Result<Vec<AcquireAnswer>, StoreError>),
     Renewed(Vec<RenewRequest>, Result<Vec<RenewAnswer>, StoreError>),
     Extended(RenewRequest, Reply<()>, Result<RenewAnswer, StoreError>),
-    Released(ReleaseRequest, Result<ReleaseAnswer, StoreError>),
+    Released(Vec<ReleaseRequest>, Result<Vec<ReleaseAnswer>, StoreError>),
+    HandedOver(HandOverRequest, Result<HandOverAnswer, StoreError>),
     Marked(MarkRequest, Result<(), StoreError>),
     /// An operator's call: it has answered by itself.
     Ran,
@@ -45,14 +46,13 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn acquire(&self, request: AcquireRequest) -> BoxFuture<'static, Done> {
-        let this = self.clone();
+    pub(super) fn acquire(&self, requests: Vec<AcquireRequest>, sent: Tick) -> BoxFuture<'static, Done> {
+        let (this, limit) = (self.clone(), self.limit_for(requests.len()));
         async move {
-            let (sent, requests) = (this.clock.now(), [request]);
-            let answers = this.bounded(Operation::Acquire, this.limit, this.store.acquire(&requests)).await;
-            let answer = answers.and_then(|answers| this.all(Operation::Acquire, answers));
-            let [request] = requests;
-            Done { sent, what: What::Acquired(request, answer.map(|[answer]| answer)) }
+            let answers = this.bounded(Operation::Acquire, limit, this.store.acquire(&requests)).await;
+            let answers =
+                answers.and_then(|answers| this.counted(Operation::Acquire, requests.len(), answers));
+            Done { sent, what: What::Acquired(requests, answers) }
         }
         .boxed()
     }
@@ -80,14 +80,23 @@ impl Calls {
         .boxed()
     }
 
-    pub(super) fn release(&self, request: ReleaseRequest) -> BoxFuture<'static, Done> {
+    pub(super) fn release(&self, requests: Vec<ReleaseRequest>, sent: Tick) -> BoxFuture<'static, Done> {
+        let (this, limit) = (self.clone(), self.limit_for(requests.len()));
+        async move {
+            let answers = this.bounded(Operation::Release, limit, this.store.release(&requests)).await;
+            let answers =
+                answers.and_then(|answers| this.counted(Operation::Release, requests.len(), answers));
+            Done { sent, what: What::Released(requests, answers) }
+        }
+        .boxed()
+    }
+
+    pub(super) fn hand_over(&self, request: HandOverRequest) -> BoxFuture<'static, Done> {
         let this = self.clone();
         async move {
-            let (sent, requests) = (this.clock.now(), [request]);
-            let answers = this.bounded(Operation::Release, this.limit, this.store.release(&requests)).await;
-            let answer = answers.and_then(|answers| this.all(Operation::Release, answers));
-            let [request] = requests;
-            Done { sent, what: What::Released(request, answer.map(|[answer]| answer)) }
+            let sent = this.clock.now();
+            let answer = this.bounded(Operation::HandOver, this.limit, this.store.hand_over(&request)).await;
+            Done { sent, what: What::HandedOver(request, answer) }
         }
         .boxed()
     }
@@ -119,6 +128,11 @@ impl Calls {
                 Err(self.failed(operation, StoreErrorKind::Timeout, format!("no answer within {limit:?}")))
             }
         })
+    }
+
+    /// A batch that hangs is tried again one by one: there has to be time for that.
+    fn limit_for(&self, requests: usize) -> Duration {
+        if requests == 1 { self.limit } else { self.limit / 2 }
     }
 
     fn all<T, const N: usize>(&self, operation: Operation, answers: Vec<T>) -> Result<[T; N], StoreError> {

@@ -9,8 +9,11 @@ use super::command::Reply;
 use super::env::Tick;
 use super::keeper::Keeper;
 use super::lease::Lease;
+use super::outbox::parts;
 use super::timers::Timer;
-use crate::store::{ReleaseAnswer, ReleaseRequest, StoreError};
+use crate::store::{
+    AcquireRequest, HandOverAnswer, HandOverRequest, ReleaseAnswer, ReleaseRequest, StoreError,
+};
 use crate::{Error, GrantId, LockName, LostReason};
 
 /// How soon a failed release is tried again at first, and at the latest.
@@ -57,7 +60,11 @@ impl Keeper {
         let mut ending = Ending::new(lease.name.clone(), lease.grant, at_least, over);
         ending.reply = reply.map(|reply| (reply, now.after(self.calls.limit)));
         ending.once_more = once_more;
-        self.end(ending);
+        let is_plain = once_more.is_none();
+        match is_plain.then(|| self.next_in_line(&lease.name, lease.grant)).flatten() {
+            Some(next) => self.pass_on(ending, next),
+            None => self.end(ending),
+        }
     }
 
     /// Takes back what was, or may have been, granted. `in_doubt`: until when an acquire of it may still arrive.
@@ -85,15 +92,80 @@ impl Keeper {
         self.end_again(grant);
     }
 
+    /// Gives a grant back, and the name to the next in line.
+    fn pass_on(&mut self, mut ending: Ending, next: AcquireRequest) {
+        let request = HandOverRequest::new(ending.request.clone(), next);
+        ending.under_way = true;
+        self.endings.insert(request.release.grant, ending);
+        self.send(self.calls.hand_over(request));
+    }
+
+    pub(super) fn handed_over(
+        &mut self,
+        request: &HandOverRequest,
+        sent: Tick,
+        answer: Result<HandOverAnswer, StoreError>,
+    ) {
+        let HandOverRequest { release, next, .. } = request;
+        let error = match answer {
+            Ok(HandOverAnswer { released, next: answer, .. }) => {
+                self.was_released(release, sent, Ok(released));
+                self.was_answered(next, sent, Ok(answer));
+                return;
+            }
+            Err(error) => error,
+        };
+        debug!(lock = %release.name, %error, "hand-over failed, given back by itself");
+        self.asks_no_more(next, &error);
+        if let Some(ending) = self.endings.get_mut(&release.grant) {
+            ending.in_doubt |= !error.kind().took_no_effect();
+            ending.under_way = false;
+        }
+        self.end_again(release.grant);
+    }
+
     /// Sends (again) what gives a grant back.
     pub(super) fn end_again(&mut self, grant: GrantId) {
         let Some(ending) = self.endings.get_mut(&grant).filter(|ending| !ending.under_way) else { return };
         ending.under_way = true;
-        let request = ending.request.clone();
-        self.send(self.calls.release(request));
+        self.releases.put(ending.request.clone());
     }
 
+    /// The answers to a call.
     pub(super) fn released(
+        &mut self,
+        requests: Vec<ReleaseRequest>,
+        sent: Tick,
+        answers: Result<Vec<ReleaseAnswer>, StoreError>,
+    ) {
+        self.releases.ended(sent);
+        let error = match answers {
+            Ok(answers) => {
+                for (request, answer) in requests.iter().zip(answers) {
+                    self.was_released(request, sent, Ok(answer));
+                }
+                return;
+            }
+            Err(error) => error,
+        };
+        let Some(parts) = parts(&requests, &error) else {
+            for request in &requests {
+                self.was_released(request, sent, Err(error.clone()));
+            }
+            return;
+        };
+        debug!(%error, locks = requests.len(), "release failed, tried in parts");
+        for request in &requests {
+            if let Some(ending) = self.endings.get_mut(&request.grant) {
+                ending.in_doubt |= !error.kind().took_no_effect();
+            }
+        }
+        for part in parts {
+            self.send(self.calls.release(part.to_vec(), self.now()));
+        }
+    }
+
+    fn was_released(
         &mut self,
         request: &ReleaseRequest,
         sent: Tick,

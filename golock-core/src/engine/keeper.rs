@@ -18,7 +18,9 @@ use super::env::{Env, Tick};
 use super::holding::Holding;
 use super::line::Line;
 use super::listener::Listener;
+use super::outbox::Outbox;
 use super::timers::{Timer, Timers};
+use crate::store::{AcquireRequest, ReleaseRequest};
 use crate::{Error, GrantId, LockName};
 
 /// The shortest margin between the deadline that a holder believes in and the end of its lease.
@@ -36,6 +38,8 @@ pub(crate) struct Keeper {
     /// When each lease is to be renewed: one timer stands for the earliest.
     pub(super) renewals: BTreeSet<(Tick, GrantId)>,
     pub(super) endings: BTreeMap<GrantId, Ending>,
+    pub(super) acquires: Outbox<AcquireRequest>,
+    pub(super) releases: Outbox<ReleaseRequest>,
     pub(super) listener: Listener,
     pub(super) timers: Timers,
     pub(super) under_way: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -56,6 +60,7 @@ impl Keeper {
         margin: f64,
         commands: mpsc::WeakUnboundedSender<Command>,
     ) -> Self {
+        let together = calls.capabilities.batches.then_some(calls.capabilities.max_batch);
         Self {
             calls,
             env,
@@ -64,6 +69,8 @@ impl Keeper {
             lines: BTreeMap::new(),
             leases: BTreeMap::new(),
             endings: BTreeMap::new(),
+            acquires: Outbox::new(together),
+            releases: Outbox::new(together),
             listener: Listener::default(),
             timers: Timers::default(),
             renewals: BTreeSet::new(),
@@ -80,11 +87,12 @@ impl Keeper {
             while let Some(timer) = self.timers.pop(self.now()) {
                 self.fire(timer);
             }
+            self.flush();
             if self.is_done() {
                 break;
             }
             let clock = self.calls.clock.clone();
-            let next = self.timers.next();
+            let next = self.next_due();
             tokio::select! {
                 biased;
                 () = async { match next {
@@ -94,7 +102,10 @@ impl Keeper {
                 Some(done) = self.under_way.next() => self.done(done),
                 event = self.listener.next() => self.woken(event),
                 command = commands.recv(), if !handles_gone => match command {
-                    Some(command) => self.command(command),
+                    Some(command) => {
+                        self.command(command);
+                        self.hear_the_others(&mut commands).await;
+                    }
                     None => {
                         handles_gone = true;
                         self.closing.get_or_insert_default();
@@ -106,6 +117,35 @@ impl Keeper {
         for reply in self.closing.into_iter().flat_map(|closing| closing.replies) {
             let _ = reply.send(left);
         }
+    }
+
+    /// All that is asked at this moment, so that it is sent together. Whoever was answered just now gets to ask as well:
+    /// else batches of one and of all the others would take turns.
+    async fn hear_the_others(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) {
+        if self.lines.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..commands.len() {
+            if let Ok(command) = commands.try_recv() {
+                self.command(command);
+            }
+        }
+    }
+
+    /// Sends what need not wait for company.
+    pub(super) fn flush(&mut self) {
+        let now = self.now();
+        while let Some(batch) = self.acquires.next(now) {
+            self.send(self.calls.acquire(batch, now));
+        }
+        while let Some(batch) = self.releases.next(now) {
+            self.send(self.calls.release(batch, now));
+        }
+    }
+
+    fn next_due(&self) -> Option<Tick> {
+        let due = [self.timers.next(), self.acquires.held_up_until(), self.releases.held_up_until()];
+        due.into_iter().flatten().min()
     }
 
     pub(super) fn now(&self) -> Tick {
@@ -155,10 +195,11 @@ impl Keeper {
 
     pub(super) fn done(&mut self, Done { sent, what }: Done) {
         match what {
-            What::Acquired(request, answer) => self.acquired(request, sent, answer),
+            What::Acquired(requests, answers) => self.acquired(requests, sent, answers),
             What::Renewed(requests, answers) => self.renewed(requests, sent, answers),
             What::Extended(request, reply, answer) => self.extended(&request, sent, reply, answer),
-            What::Released(request, answer) => self.released(&request, sent, answer),
+            What::Released(requests, answers) => self.released(requests, sent, answers),
+            What::HandedOver(request, answer) => self.handed_over(&request, sent, answer),
             What::Marked(request, outcome) => self.marked(&request, sent, outcome),
             What::Ran => {}
         }

@@ -1,21 +1,18 @@
 //! The line of one name: who in this process waits for it, first come first served. Only the head talks to the
-//! store; the others learn from its answers.
+//! store ([`asking`](super::asking)); the others learn from its answers.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::command::Reply;
 use super::env::Tick;
 use super::keeper::Keeper;
 use super::timers::Timer;
 use crate::options::Wanted;
-use crate::store::{AcquireAnswer, AcquireRequest, MarkRequest, StoreError};
+use crate::store::{MarkRequest, StoreError};
 use crate::{Error, FencingToken, GrantId, Holder, Lock, LockName};
-
-/// After this many lost races in a row the head pauses before it asks again.
-const RACES: u32 = 3;
 
 /// How soon a refused head asks again at first, and at the latest, if nothing will wake it.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -28,33 +25,35 @@ const LONGEST_MARK: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 pub(super) struct Line {
-    waiters: VecDeque<Waiter>,
-    head: Head,
+    pub(super) waiters: VecDeque<Waiter>,
+    pub(super) head: Head,
     /// The grant of this very locker that holds the name, or gives it back at the moment.
-    local: Option<Local>,
+    pub(super) local: Option<Local>,
     /// What the last answer said.
     known: Known,
     /// Lost races, and unsuccessful tries, in a row.
-    races: u32,
+    pub(super) races: u32,
     tries: u32,
     /// The name was freed while the head was asking.
-    freed: bool,
-    marked_until: Option<Tick>,
+    pub(super) freed: bool,
+    pub(super) marked_until: Option<Tick>,
+    /// How often in a row the name went from one to the next without being free in between.
+    pub(super) handed_over: u32,
 }
 
-struct Waiter {
+pub(super) struct Waiter {
     caller: u64,
-    wanted: Wanted,
+    pub(super) wanted: Wanted,
     since: Tick,
     until: Option<Tick>,
-    grant: GrantId,
+    pub(super) grant: GrantId,
     /// Until when an acquire of this grant that was given up without an answer may still arrive.
-    in_doubt: Option<Tick>,
-    reply: Reply<Lock>,
+    pub(super) in_doubt: Option<Tick>,
+    pub(super) reply: Reply<Lock>,
 }
 
 #[derive(Default, PartialEq)]
-enum Head {
+pub(super) enum Head {
     #[default]
     Idle,
     Asking(GrantId),
@@ -63,13 +62,13 @@ enum Head {
 }
 
 #[derive(PartialEq)]
-enum Local {
+pub(super) enum Local {
     Holds(GrantId),
     GivesBack(GrantId),
 }
 
 #[derive(Default)]
-enum Known {
+pub(super) enum Known {
     #[default]
     Nothing,
     Refused(Holder, Tick),
@@ -108,6 +107,7 @@ impl Keeper {
         let Some(waiter) = line.waiters.remove(position) else { return };
         if line.head == Head::Asking(waiter.grant) {
             line.head = Head::Idle;
+            self.acquires.take_back(name, waiter.grant);
         }
         self.out_of_line(&waiter);
         self.advance(name);
@@ -162,57 +162,6 @@ impl Keeper {
         sleeping.map(|(name, _)| name.clone()).collect()
     }
 
-    /// The answer to an acquire.
-    pub(super) fn acquired(
-        &mut self,
-        request: AcquireRequest,
-        sent: Tick,
-        answer: Result<AcquireAnswer, StoreError>,
-    ) {
-        let (name, grant) = (&request.name, request.grant);
-        match self.lines.get_mut(name).filter(|line| line.head == Head::Asking(grant)) {
-            Some(line) => line.head = Head::Idle,
-            None => return self.unwanted(&request, &answer),
-        }
-        match answer {
-            Ok(AcquireAnswer::Granted { token, remaining }) => {
-                let deadline = self.deadline(sent, remaining, request.lease);
-                if self.now() < deadline {
-                    self.hand_over(name, token, sent, deadline);
-                } else {
-                    debug!(lock = %name, "granted too late, given back");
-                    let in_doubt = self.grant_anew(name);
-                    self.undo(name, grant, request.lease, in_doubt);
-                    self.know(name, Known::Nothing);
-                    self.try_later(name);
-                }
-            }
-            Ok(AcquireAnswer::Held(holder)) if holder.remaining > Duration::ZERO => {
-                self.refused(name, holder);
-            }
-            Ok(AcquireAnswer::Held(_) | AcquireAnswer::Raced) => self.raced(&request),
-            Err(error) => self.failed(name, error),
-        }
-    }
-
-    /// The mark is set (or not): look once more before sleeping, for the name may have been freed before.
-    pub(super) fn marked(&mut self, request: &MarkRequest, sent: Tick, outcome: Result<(), StoreError>) {
-        let Some(line) = self.lines.get_mut(&request.name).filter(|line| line.head == Head::Marking) else {
-            return;
-        };
-        line.head = Head::Idle;
-        match outcome {
-            Ok(()) => {
-                line.marked_until = Some(sent.after(request.standing));
-                self.advance(&request.name);
-            }
-            Err(error) => {
-                debug!(lock = %request.name, %error, "waits without a mark");
-                self.try_later(&request.name);
-            }
-        }
-    }
-
     /// The local grant of a name gives it back: those in line wait for that.
     pub(super) fn local_gives_back(&mut self, name: &LockName, grant: GrantId) {
         if let Some(line) = self.lines.get_mut(name).filter(|line| line.local == Some(Local::Holds(grant))) {
@@ -237,6 +186,7 @@ impl Keeper {
             let Some(line) = self.lines.get_mut(&name) else { continue };
             line.head = Head::Idle;
             for waiter in std::mem::take(&mut line.waiters) {
+                self.acquires.take_back(&name, waiter.grant);
                 self.out_of_line(&waiter);
                 let _ = waiter.reply.send(Err(Error::Closed));
             }
@@ -245,7 +195,7 @@ impl Keeper {
     }
 
     /// Lets the head ask if nothing stands in its way, and forgets a line that nobody stands in.
-    fn advance(&mut self, name: &LockName) {
+    pub(super) fn advance(&mut self, name: &LockName) {
         let Some(line) = self.lines.get(name) else { return };
         if line.is_unused() {
             self.forget_line(name);
@@ -259,28 +209,20 @@ impl Keeper {
         self.timers.cancel(&Timer::Ask(name.clone()));
     }
 
-    fn ask(&mut self, name: &LockName) {
-        let Some(line) = self.lines.get_mut(name) else { return };
-        let Some(Waiter { wanted, grant, .. }) = line.waiters.front() else { return };
-        line.freed = false;
-        line.head = Head::Asking(*grant);
-        let request = AcquireRequest::new(name.clone(), *grant, wanted.lock_by.clone(), wanted.lease);
-        self.send(self.calls.acquire(request));
-    }
-
-    fn sleep(&mut self, name: &LockName, pause: Duration) {
+    pub(super) fn sleep(&mut self, name: &LockName, pause: Duration) {
         let Some(line) = self.lines.get_mut(name) else { return };
         line.head = Head::Sleeping;
         self.timers.set(self.now().after(pause), Timer::Ask(name.clone()));
     }
 
     /// The head has its lock.
-    fn hand_over(&mut self, name: &LockName, token: FencingToken, sent: Tick, deadline: Tick) {
+    pub(super) fn hand_over(&mut self, name: &LockName, token: FencingToken, sent: Tick, deadline: Tick) {
         let Some(line) = self.lines.get_mut(name) else { return };
         let Some(waiter) = line.waiters.pop_front() else { return };
         *line = Line {
             waiters: std::mem::take(&mut line.waiters),
             marked_until: line.marked_until,
+            handed_over: line.handed_over,
             ..Line::default()
         };
         line.local = Some(Local::Holds(waiter.grant));
@@ -298,7 +240,7 @@ impl Keeper {
         self.answer_overdue(name);
     }
 
-    fn refused(&mut self, name: &LockName, holder: Holder) {
+    pub(super) fn refused(&mut self, name: &LockName, holder: Holder) {
         let (now, remaining, listening) = (self.now(), holder.remaining, self.listener.is_listening());
         let Some(line) = self.lines.get_mut(name) else { return };
         line.known = Known::Refused(holder, now);
@@ -327,48 +269,14 @@ impl Keeper {
         }
     }
 
-    fn raced(&mut self, request: &AcquireRequest) {
-        let name = &request.name;
-        let Some(line) = self.lines.get_mut(name) else { return };
-        line.races += 1;
-        if line.races % (RACES + 1) != 0 {
-            return self.ask(name);
-        }
-        // Granted without our knowing, and revoked since: that grant would be refused ever after.
-        if let Some(in_doubt) = self.grant_anew(name) {
-            self.undo(name, request.grant, request.lease, Some(in_doubt));
-        }
-        self.know(name, Known::Nothing);
-        self.try_later(name);
-    }
-
-    fn failed(&mut self, name: &LockName, error: StoreError) {
-        let may_arrive = self.may_arrive_until();
-        let Some(line) = self.lines.get_mut(name) else { return };
-        if let Some(waiter) = line.waiters.front_mut().filter(|_| !error.kind().took_no_effect()) {
-            waiter.in_doubt = Some(may_arrive);
-        }
-        if error.is_transient() {
-            debug!(lock = %name, %error, "acquire failed, may be tried again");
-            self.know(name, Known::Failed(error));
-            return self.try_later(name);
-        }
-        warn!(lock = %name, %error, "acquire failed");
-        if let Some(waiter) = line.waiters.pop_front() {
-            self.out_of_line(&waiter);
-            let _ = waiter.reply.send(Err(Error::Store { name: Some(name.clone()), source: error }));
-        }
-        self.advance(name);
-    }
-
-    fn know(&mut self, name: &LockName, known: Known) {
+    pub(super) fn know(&mut self, name: &LockName, known: Known) {
         if let Some(line) = self.lines.get_mut(name) {
             line.known = known;
         }
     }
 
     /// The head asks again after a pause; whose wait is over hears what is known.
-    fn try_later(&mut self, name: &LockName) {
+    pub(super) fn try_later(&mut self, name: &LockName) {
         self.answer_overdue(name);
         if self.lines.contains_key(name) {
             let pause = self.pause(name);
@@ -408,38 +316,12 @@ impl Keeper {
         }
     }
 
-    /// The head's next try is for a new grant. Returns what was in doubt about its last one.
-    fn grant_anew(&mut self, name: &LockName) -> Option<Tick> {
-        let grant = self.env.grant();
-        let waiter = self.lines.get_mut(name)?.waiters.front_mut()?;
-        waiter.grant = grant;
-        waiter.in_doubt.take()
-    }
-
     /// A caller goes away without a lock: what may have been granted to it is undone.
-    fn out_of_line(&mut self, waiter: &Waiter) {
+    pub(super) fn out_of_line(&mut self, waiter: &Waiter) {
         self.timers.cancel(&Timer::WaitOver(waiter.wanted.name.clone(), waiter.caller));
         if waiter.in_doubt.is_some() {
             let Wanted { name, lease, .. } = &waiter.wanted;
             self.undo(name, waiter.grant, *lease, waiter.in_doubt);
-        }
-    }
-
-    /// Until when the server may still run a call that is given up now.
-    fn may_arrive_until(&self) -> Tick {
-        self.now().after(self.calls.capabilities.request_timeout)
-    }
-
-    /// The answer to an acquire whose caller went away meanwhile.
-    fn unwanted(&mut self, request: &AcquireRequest, answer: &Result<AcquireAnswer, StoreError>) {
-        let AcquireRequest { name, grant, lease, .. } = request;
-        match answer {
-            Ok(AcquireAnswer::Granted { .. }) => self.undo(name, *grant, *lease, None),
-            Err(error) if !error.kind().took_no_effect() => {
-                let may_arrive = self.may_arrive_until();
-                self.undo(name, *grant, *lease, Some(may_arrive));
-            }
-            Ok(_) | Err(_) => {}
         }
     }
 }

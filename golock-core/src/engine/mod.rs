@@ -1,13 +1,15 @@
 //! The engine behind [`Locker`](crate::Locker): one keeper task that owns every call of the store.
 //!
 //! * [`keeper`]: the task, its loop, what it dispatches;
-//! * [`line`]: who waits for a name, and how the head of the line asks for it;
+//! * [`line`]: who waits for a name; [`asking`]: how the head of the line asks for it;
 //! * [`holding`]: locks that are held, their deadlines, their renewal;
 //! * [`ending`]: releases and undos, repeated until they are sure;
+//! * [`outbox`]: what gathers to be sent together;
 //! * [`listener`]: wake-ups pushed by the store;
 //! * [`lease`]: what a lock shares with the keeper; [`call`]: calls on their way; [`command`]: what handles ask;
 //!   [`timers`], [`env`]: time and chance; [`telemetry`]: what it tells of itself.
 
+mod asking;
 mod call;
 mod command;
 mod ending;
@@ -17,6 +19,7 @@ mod keeper;
 mod lease;
 mod line;
 mod listener;
+mod outbox;
 mod telemetry;
 #[cfg(test)]
 mod tests;

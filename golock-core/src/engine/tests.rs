@@ -44,6 +44,7 @@ impl Bench {
             while let Some(timer) = self.keeper.timers.pop(self.keeper.now()) {
                 self.keeper.fire(timer);
             }
+            self.keeper.flush();
             if let Ok(command) = self.inbox.try_recv() {
                 self.keeper.command(command);
                 continue;

@@ -63,6 +63,23 @@ pub enum ReleaseAnswer {
     NotYours(LostReason),
 }
 
+/// The answer to a [`HandOverRequest`](super::HandOverRequest).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandOverAnswer {
+    /// What became of the grant that was given back.
+    pub released: ReleaseAnswer,
+    /// What became of the next: [`Raced`](AcquireAnswer::Raced) if it has to ask for itself.
+    pub next: AcquireAnswer,
+}
+
+impl HandOverAnswer {
+    /// Both answers.
+    pub fn new(released: ReleaseAnswer, next: AcquireAnswer) -> Self {
+        Self { released, next }
+    }
+}
+
 /// A lock that is held, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -75,6 +75,8 @@ pub enum Operation {
     Renew,
     /// Releasing locks.
     Release,
+    /// Releasing a lock and acquiring it for the next.
+    HandOver,
     /// Marking names that are waited for.
     MarkWaiting,
     /// Inspecting a lock.
@@ -98,6 +100,7 @@ impl Operation {
             Self::Acquire => "acquire",
             Self::Renew => "renew",
             Self::Release => "release",
+            Self::HandOver => "hand over",
             Self::MarkWaiting => "mark waiting",
             Self::Inspect => "inspect",
             Self::List => "list",

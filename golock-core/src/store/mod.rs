@@ -13,10 +13,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_core::Stream;
 
-pub use self::answer::{AcquireAnswer, LockInfo, ReleaseAnswer, RenewAnswer, Wakeup};
+pub use self::answer::{AcquireAnswer, HandOverAnswer, LockInfo, ReleaseAnswer, RenewAnswer, Wakeup};
 pub use self::capabilities::Capabilities;
 pub use self::error::{Operation, StoreError, StoreErrorKind};
-pub use self::request::{AcquireRequest, ListRequest, MarkRequest, ReleaseRequest, RenewRequest};
+pub use self::request::{
+    AcquireRequest, HandOverRequest, ListRequest, MarkRequest, ReleaseRequest, RenewRequest,
+};
 use crate::{FencingToken, LockName};
 
 /// What [`LockStore::wakeups`] returns.
@@ -91,6 +93,25 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] if the outcome could not be learned; the engine tries again.
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError>;
 
+    /// Gives a grant back as [`release`](Self::release) does and, if it held the name, passes the name on to the next in line of
+    /// the same process, in one round trip.
+    ///
+    /// `next` is granted, under the next token, only if the release was answered by
+    /// [`Released`](ReleaseAnswer::Released), has freed the name at once (no `lock_at_least` goes on), **nobody elsewhere
+    /// waits** (no note of [`mark_waiting`](Self::mark_waiting) stands) and `next` was not the last released grant before. Else
+    /// it is answered by [`Raced`](AcquireAnswer::Raced), and asks for itself. Where no note can be made, it may always be
+    /// granted: the engine gives others their turn.
+    ///
+    /// A store that does not say [`hands_over`](Capabilities::hands_over) is never asked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the outcome could not be learned: both are unknown then, and are done by themselves.
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        let answers = self.release(std::slice::from_ref(&request.release)).await?;
+        let released = answers.first().copied().unwrap_or(ReleaseAnswer::AlreadyReleased);
+        Ok(HandOverAnswer::new(released, AcquireAnswer::Raced))
+    }
+
     /// Notes on each row that somebody waits, until `now + standing` (never shortening an earlier note): while
     /// it stands, a release or forced unlock that ends the lease sooner than it would have ended, at once or when
     /// `lock_at_least` is over, also sends [`Wakeup::Freed`] to every listener: who waits sleeps until the end that it
@@ -158,6 +179,9 @@ impl<S: LockStore + ?Sized> LockStore for Arc<S> {
     }
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
         (**self).release(requests).await
+    }
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        (**self).hand_over(request).await
     }
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
         (**self).mark_waiting(requests).await

@@ -65,6 +65,23 @@ impl ReleaseRequest {
     }
 }
 
+/// A grant to give back, and the next of the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandOverRequest {
+    /// What is given back.
+    pub release: ReleaseRequest,
+    /// What is granted then: of the same name.
+    pub next: AcquireRequest,
+}
+
+impl HandOverRequest {
+    /// Gives a grant back, and asks for the next of the same name.
+    pub fn new(release: ReleaseRequest, next: AcquireRequest) -> Self {
+        Self { release, next }
+    }
+}
+
 /// One name that somebody waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, Wakeup, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, Wakeup, Wakeups,
 };
 use golock_core::{
     FencingToken, GrantId, LockName, LockStore, MemoryStore, StoreError, StoreErrorKind, async_trait,
@@ -327,6 +327,12 @@ impl<S: LockStore + Clone> LockStore for Scripted<S> {
         let (items, requests) =
             (requests.iter().map(|r| (r.name.clone(), r.grant)).collect(), requests.to_vec());
         self.make(Operation::Release, items, async move |server| server.release(&requests).await).await
+    }
+
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        let (items, request) = (vec![(request.next.name.clone(), request.next.grant)], request.clone());
+        let effect = async move |server: S| Ok(vec![server.hand_over(&request).await?]);
+        self.make(Operation::HandOver, items, effect).await.map(only)
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, Wakeups,
 };
 use golock_core::{FencingToken, LockName, LockStore, MemoryStore, StoreError, StoreErrorKind, async_trait};
 
@@ -113,6 +113,18 @@ impl LockStore for Judged {
             self.ledger().released(request, *answer);
         }
         Ok(answers)
+    }
+
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        self.up(Operation::HandOver)?;
+        if self.wrong.is_some() {
+            let released = self.release(std::slice::from_ref(&request.release)).await?;
+            return Ok(HandOverAnswer::new(released[0], AcquireAnswer::Raced));
+        }
+        let answer = self.server.hand_over(request).await?;
+        self.ledger().released(&request.release, answer.released);
+        self.ledger().acquired(&request.next, &answer.next);
+        Ok(answer)
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {

@@ -1,0 +1,113 @@
+//! Requests that are to be sent: at once while few calls of their kind are under way, and else together, as soon as one of
+//! those has ended.
+//!
+//! So a lonely request is never delayed, and the busier the store is, the larger are the batches.
+
+use std::collections::VecDeque;
+use std::slice::Chunks;
+use std::time::Duration;
+
+use super::env::Tick;
+use crate::store::{AcquireRequest, ReleaseRequest, StoreError, StoreErrorKind};
+use crate::{GrantId, LockName};
+
+/// With so many calls under way, what comes next gathers.
+const CALLS: usize = 2;
+
+/// A call that takes longer than this keeps nothing from being sent: it may be waiting for a row that somebody's open
+/// transaction has locked.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What is to be sent, in the order in which it came.
+pub(super) struct Outbox<R> {
+    waiting: VecDeque<R>,
+    /// When each of the calls under way was sent, the earliest first.
+    under_way: Vec<Tick>,
+    /// The most requests in one call; `None`: one each, and nothing ever gathers.
+    together: Option<usize>,
+}
+
+/// A request for one name.
+pub(super) trait Request {
+    fn name(&self) -> &LockName;
+    fn grant(&self) -> GrantId;
+}
+
+impl<R: Request> Outbox<R> {
+    pub(super) fn new(together: Option<usize>) -> Self {
+        Self { waiting: VecDeque::new(), under_way: Vec::new(), together }
+    }
+
+    pub(super) fn put(&mut self, request: R) {
+        self.waiting.push_back(request);
+    }
+
+    /// Takes a request back, unless it was sent before.
+    pub(super) fn take_back(&mut self, name: &LockName, grant: GrantId) {
+        self.waiting.retain(|request| request.grant() != grant || request.name() != name);
+    }
+
+    /// What is to be sent now, ordered by name, and no name twice: stores lock rows in this order.
+    pub(super) fn next(&mut self, now: Tick) -> Option<Vec<R>> {
+        let Some(together) = self.together else {
+            return self.waiting.pop_front().map(|request| vec![request]);
+        };
+        if self.waiting.is_empty() || self.held_up_until().is_some_and(|until| now < until) {
+            return None;
+        }
+        let mut batch: Vec<R> = self.waiting.drain(..together.clamp(1, self.waiting.len())).collect();
+        batch.sort_by(|one, other| one.name().cmp(other.name()));
+        for at in (1..batch.len()).rev() {
+            if batch[at].name() == batch[at - 1].name() {
+                self.waiting.push_front(batch.remove(at));
+            }
+        }
+        self.under_way.push(now);
+        Some(batch)
+    }
+
+    /// When what waits will be sent at the latest; `None`: nothing waits, or it may be sent now.
+    pub(super) fn held_up_until(&self) -> Option<Tick> {
+        let eldest = self.under_way.len().checked_sub(CALLS).filter(|_| !self.waiting.is_empty())?;
+        Some(self.under_way[eldest].after(PATIENCE))
+    }
+
+    /// A call that was sent at this time has ended.
+    pub(super) fn ended(&mut self, sent: Tick) {
+        if let Some(at) = self.under_way.iter().position(|under_way| *under_way == sent) {
+            self.under_way.remove(at);
+        }
+    }
+}
+
+/// The parts in which a batch that failed is tried again, for one row may have spoiled it for all. `None`: it is of no use,
+/// for the request was alone or the server is gone altogether.
+pub(super) fn parts<'a, R>(requests: &'a [R], error: &StoreError) -> Option<Chunks<'a, R>> {
+    let part = match error.kind() {
+        StoreErrorKind::Connection | StoreErrorKind::Unavailable => return None,
+        // It took its time already: a row is locked, and there may be no second time for it.
+        StoreErrorKind::Timeout | StoreErrorKind::Conflict => 1,
+        _ => requests.len().isqrt(),
+    };
+    (requests.len() > 1).then(|| requests.chunks(part))
+}
+
+impl Request for AcquireRequest {
+    fn name(&self) -> &LockName {
+        &self.name
+    }
+
+    fn grant(&self) -> GrantId {
+        self.grant
+    }
+}
+
+impl Request for ReleaseRequest {
+    fn name(&self) -> &LockName {
+        &self.name
+    }
+
+    fn grant(&self) -> GrantId {
+        self.grant
+    }
+}

@@ -1,0 +1,16 @@
+-- Gives a grant back (by `release`, which is release.lua) and, if that frees the name and nobody elsewhere waits for it, grants
+-- it to the next. ARGV: …, the grant, how long the lock stays taken since it was granted (µs), the next grant, its label, its
+-- lease (µs).
+--
+-- The answer has two words: the release's, and 'granted' or 'raced'.
+local next_grant, label, lease = ARGV[6], ARGV[7], tonumber(ARGV[8])
+-- An undo of the next grant may have been faster.
+local larger = waiters_until <= now and row.released_grant ~= next_grant and next_token()
+
+local released = release()[2]
+if released ~= 'released' or not larger or expires_at > now then return {now, released, 'raced'} end
+
+token, expires_at = larger, now + lease
+write('grant_id', next_grant, 'lock_by', label, 'token', digits(token), 'locked_at', digits(now),
+  'expires_at', digits(expires_at))
+return {now, released, 'granted', token, lease}
