@@ -36,7 +36,7 @@ pub(crate) async fn passwords_are_shown_nowhere(server: Arc<Guarded>) {
         ("another scheme", url.replace("mongodb:", "postgres:"), Kind::Configuration),
         ("nothing but it", password.to_owned(), Kind::Configuration),
     ] {
-        let builder = MongoStore::builder().request_timeout(Duration::from_secs(1));
+        let builder = MongoStore::builder().request_timeout(Duration::from_secs(3));
         let error = builder.connect(&url).await.map(drop).unwrap_err();
         secret.is_not_in_error(what, &error);
         assert_eq!(error.kind(), kind, "{what}: {error:?}");
@@ -44,7 +44,7 @@ pub(crate) async fn passwords_are_shown_nowhere(server: Arc<Guarded>) {
 
     // What is asked fails.
     let builder = MongoStore::builder().database(DATABASE).collection(unique("secret"));
-    let builder = builder.request_timeout(Duration::from_secs(1));
+    let builder = builder.request_timeout(Duration::from_secs(3));
     secret.is_not_in("the builder", &builder);
     let visitor = builder.clone().connect(&url_as(server.url(), "visitor", password)).await.unwrap();
     let error = Locker::new(visitor).try_lock(LockOptions::new("job")).await.unwrap_err();

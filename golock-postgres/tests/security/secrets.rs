@@ -44,7 +44,7 @@ pub(crate) async fn passwords_are_shown_nowhere(server: Arc<Guarded>) {
     }
 
     // What is asked fails.
-    let builder = PostgresStore::builder().table(&table).request_timeout(Duration::from_secs(1));
+    let builder = PostgresStore::builder().table(&table).request_timeout(Duration::from_secs(3));
     let proxy = Proxy::start(server.address()).await.unwrap();
     let through = builder.clone().connect(&at(&proxy.address().to_string())).await.unwrap();
     let forbidden = builder.clone().table(unique("forbidden"));

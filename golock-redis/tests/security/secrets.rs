@@ -45,7 +45,7 @@ pub(crate) async fn passwords_are_shown_nowhere(server: Arc<Guarded>) {
     }
     let port = server.port();
     let over = |host: &str, port, user| {
-        let builder = RedisStore::builder().prefix("secret:").request_timeout(Duration::from_secs(1));
+        let builder = RedisStore::builder().prefix("secret:").request_timeout(Duration::from_secs(3));
         secret.is_not_in("the builder", &builder);
         builder.build(&client(host, port, server.authority(), Some((user, password)))).unwrap()
     };
