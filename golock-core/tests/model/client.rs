@@ -205,7 +205,7 @@ impl Client {
         match &mut self.phase {
             Phase::New | Phase::Asking => {}
             Phase::Refused if self.asked >= patience.asks && self.in_doubt.is_none() => {
-                self.phase = Phase::Done
+                self.phase = Phase::Done;
             }
             Phase::Refused => self.sent = 0,
             Phase::Holding { deadline, .. } => {

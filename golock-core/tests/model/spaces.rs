@@ -77,7 +77,7 @@ pub(crate) fn search_all(space: Protocol, name: &str, unseen: &[&str]) {
         match discovery {
             Some(path) if is_failure => panic!("{name}: {} is broken:\n{path}", property.name),
             None if !is_failure => {
-                assert!(unseen.contains(&property.name), "{name}: never {}", property.name)
+                assert!(unseen.contains(&property.name), "{name}: never {}", property.name);
             }
             _ => {}
         }
