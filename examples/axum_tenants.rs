@@ -22,7 +22,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn import(State(locker): State<Locker>, Path(tenant): Path<String>) -> Result<String, (StatusCode, String)> {
+async fn import(
+    State(locker): State<Locker>,
+    Path(tenant): Path<String>,
+) -> Result<String, (StatusCode, String)> {
     let turn = LockOptions::new(format!("import/{tenant}"))
         .lock_at_most(Duration::from_secs(30))
         .auto_renew(true)

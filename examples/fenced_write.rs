@@ -33,7 +33,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn withdraw(client: &Client, amount: i32, token: FencingToken) -> Result<&'static str, tokio_postgres::Error> {
+async fn withdraw(
+    client: &Client,
+    amount: i32,
+    token: FencingToken,
+) -> Result<&'static str, tokio_postgres::Error> {
     let guarded = "UPDATE golock_example SET balance = balance - $1, fence = $2 WHERE id = 1 AND fence <= $2";
     let rows = client.execute(guarded, &[&amount, &token.get()]).await?;
     Ok(if rows == 1 { "withdrawn" } else { "refused: a newer holder has written" })

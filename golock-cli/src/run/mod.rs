@@ -1,0 +1,254 @@
+//! `golock run`: a command, while a lock is held.
+//!
+//! Three processes: golock holds the lock and renews it; the [watchdog] runs the command, in a group of its own, and
+//! ends the group when golock has not told it in time of another renewal; the [gate](wait_and_become) becomes the
+//! command once golock knows the group, so that there is no moment at which one of the two could die and leave a
+//! command behind that nobody watches.
+
+mod gate;
+mod group;
+mod line;
+mod moment;
+mod signals;
+mod watchdog;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use golock_core::{Error, Lock, Locker, LostReason};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use self::group::Group;
+use self::line::{Line, Order, Word, send_file};
+use self::moment::Moment;
+use self::signals::Signals;
+use crate::arguments::Run;
+use crate::failure::{BUSY, Failure, LOST, chain};
+use crate::say;
+use crate::store::Store;
+
+pub(crate) use self::gate::wait_and_become;
+pub(crate) use self::watchdog::watch;
+
+/// Locks, runs the command, unlocks: the exit code.
+///
+/// # Errors
+/// The lock could not be had, the command not be run, or the lock was lost.
+pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
+    arguments.check()?;
+    let mut signals = Signals::listen()?;
+    let (locker, lock) = tokio::select! {
+        biased;
+        had = acquire(store, arguments) => had?,
+        // What may have been granted meanwhile is given back at the latest with the end of its lease.
+        signal = signals.next() => return Ok(code_of(signal)),
+    };
+    let end = Job::start(arguments, &lock)?.last(&lock, &mut signals).await;
+    let given_back = lock.unlock().await;
+    let code = end?.code(&given_back);
+    if let Err(error) = given_back.as_ref()
+        && code != LOST
+    {
+        say(&match error {
+            Error::Lost { .. } => format!("{} before the command had ended", chain(error)),
+            error => format!("the lock may stay taken until its lease ends: {}", chain(error)),
+        });
+    }
+    locker.shutdown(Duration::ZERO).await;
+    match (code, given_back) {
+        (LOST, Err(error)) => Err(Failure::from(error).with_code(LOST).adding("the command was ended")),
+        (LOST, Ok(())) => {
+            Err(Failure::new(LOST, "the lease could not be renewed in time: the command was ended"))
+        }
+        (code, _) => Ok(code),
+    }
+}
+
+/// The program to start once more: this one, also if its file has been replaced meanwhile.
+fn itself() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        PathBuf::from("/proc/self/exe")
+    } else {
+        std::env::current_exe().unwrap_or_else(|_| PathBuf::from("golock"))
+    }
+}
+
+/// Makes this process the parent of whatever its descendants leave behind, where the system can.
+fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    // Without it a group is less surely known to have gone; nothing else depends on it.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+}
+
+async fn acquire(store: &Store, arguments: &Run) -> Result<(Locker, Lock), Failure> {
+    let locker = store.connect().await?;
+    let lock = match arguments.wait {
+        None => locker.try_lock(arguments.options()).await,
+        Some(_) => locker.lock(arguments.options()).await,
+    };
+    let lock = lock.map_err(|error| {
+        let failure = Failure::from(error);
+        if failure.code() == BUSY { failure.with_code(arguments.busy_code) } else { failure }
+    })?;
+    Ok((locker, lock))
+}
+
+fn code_of(signal: Signal) -> u8 {
+    u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
+}
+
+/// A command that runs while a lock is held.
+struct Job {
+    line: Line,
+    watchdog: Option<Pid>,
+    group: Option<Group>,
+    /// Between the moment by which the watchdog has killed the group and the deadline of the lock.
+    lead: Duration,
+    grace: Duration,
+    pace: Duration,
+    /// What the watchdog was told.
+    until: Moment,
+    lost: Option<LostReason>,
+}
+
+/// How a command has ended.
+struct End {
+    code: u8,
+    by_us: bool,
+}
+
+impl End {
+    fn code(&self, given_back: &Result<(), Error>) -> u8 {
+        // One that ended by itself says itself how.
+        if self.by_us && !matches!(given_back, Err(Error::Store { .. })) { LOST } else { self.code }
+    }
+}
+
+/// How long the watchdog may take to say that a killed group has gone.
+const GONE_WITHIN: Duration = Duration::from_secs(3);
+
+impl Job {
+    /// Starts the watchdog, and tells it until when the lease can be relied on.
+    fn start(arguments: &Run, lock: &Lock) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::internal(format!("no watchdog: {error}"));
+        adopt_orphans();
+        let lease = arguments.lease();
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let mut watchdog = Command::new(itself());
+        watchdog
+            .arg0("golock")
+            .arg("watchdog")
+            .arg(format!("--grace={}ns", arguments.grace().as_nanos()))
+            .arg("--")
+            .args(&arguments.command)
+            .env("GOLOCK_NAME", lock.name().as_str())
+            .env("GOLOCK_TOKEN", lock.token().to_string())
+            .stdin(Stdio::from(OwnedFd::from(theirs)));
+        let child = watchdog.spawn().map_err(failed)?;
+        drop(watchdog);
+        send_file(&ours, io::stdin()).map_err(failed)?;
+        let mut job = Self {
+            line: Line::over(ours).map_err(failed)?,
+            watchdog: i32::try_from(child.id()).ok().and_then(Pid::from_raw),
+            group: None,
+            lead: (lease / 20).min(Duration::from_millis(100)),
+            grace: arguments.grace(),
+            pace: (lease / 20).clamp(Duration::from_millis(5), Duration::from_millis(500)),
+            until: Moment::from_nanos(0),
+            lost: None,
+        };
+        job.tell_until(lock);
+        Ok(job)
+    }
+
+    /// Returns when the command has ended, or was ended.
+    ///
+    /// # Errors
+    /// The watchdog failed; nothing of the command runs any more.
+    async fn last(mut self, lock: &Lock, signals: &mut Signals) -> Result<End, Failure> {
+        let mut lost = Box::pin(lock.lost());
+        let mut clock = interval(self.pace);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                word = self.line.next() => match word {
+                    Some(Word::Group(leader)) => {
+                        self.group = u32::try_from(leader).ok().and_then(Group::led_by);
+                        self.tell(Order::Begin);
+                    }
+                    Some(Word::Ended { code, by_us }) => return Ok(End { code, by_us }),
+                    None => return Err(self.without_watchdog().await),
+                },
+                reason = &mut lost, if self.lost.is_none() => {
+                    self.lost = Some(reason);
+                    // Until then nobody else is granted the lock, unless it was forced open: then it is late anyhow.
+                    self.tell(Order::End(self.until.min(Moment::now().plus(self.grace))));
+                }
+                signal = signals.next() => self.tell(Order::Signal(signal.as_raw())),
+                _ = clock.tick() => {
+                    self.tell_until(lock);
+                    if self.until.plus(self.lead / 2).has_come() {
+                        return Ok(self.kill().await);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The lease may have been renewed.
+    fn tell_until(&mut self, lock: &Lock) {
+        // In this order: should this process be stopped in between, it says less than there is.
+        let now = Moment::now();
+        let remaining = lock.remaining().saturating_sub(self.lead);
+        let until = now.plus(remaining);
+        if self.lost.is_none() && until > self.until {
+            self.until = until;
+            self.tell(Order::Until(until));
+        }
+    }
+
+    fn tell(&self, order: Order) {
+        // A watchdog that is gone shows by the end of its line; one that does not listen, by the end of the lease.
+        let _ = self.line.tell(order);
+    }
+
+    /// The watchdog should have done it by now: it may have been stopped.
+    async fn kill(mut self) -> End {
+        if let Some(group) = self.group {
+            group.kill();
+        }
+        let said = timeout(GONE_WITHIN, self.line.next()).await;
+        if let Ok(Some(Word::Ended { code, by_us })) = said {
+            return End { code, by_us };
+        }
+        if let Some(watchdog) = self.watchdog {
+            // It has not been waited for, so it is no other's number.
+            let _ = kill_process(watchdog, Signal::KILL);
+        }
+        End { code: LOST, by_us: true }
+    }
+
+    /// Somebody has killed the watchdog: the command ends too, for golock might be next.
+    async fn without_watchdog(self) -> Failure {
+        let Some(group) = self.group else {
+            return Failure::internal("the watchdog ended before the command began");
+        };
+        // Its first process is now a child of this one, and has not been waited for.
+        group.kill();
+        let gone = async {
+            while !group.is_empty() {
+                while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+                let _ = timeout(Duration::from_millis(10), group.empty()).await;
+            }
+        };
+        let _ = timeout(GONE_WITHIN, gone).await;
+        Failure::internal("the watchdog was killed: the command was ended")
+    }
+}
