@@ -1,0 +1,91 @@
+//! A connection with a thread of its own: SQLite's calls block, and a call that nobody waits for any more is still
+//! finished here, so that no connection is left in the middle of one.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::connection::{Opener, Session};
+use crate::error::failure;
+use crate::limits::Limits;
+
+type Job = Box<dyn FnOnce(&mut Session) + Send>;
+
+/// Calls for one purpose, one after the other: whoever makes one waits only for others with the same purpose.
+pub(crate) struct Lane {
+    /// What its thread is called.
+    name: &'static str,
+    opener: Arc<Opener>,
+    request_timeout: Duration,
+    /// To the thread, which ends, and closes its connection, when this is dropped. None until the first call.
+    jobs: Mutex<Option<Sender<Job>>>,
+}
+
+impl Lane {
+    /// Neither a thread is started nor a file opened before the first call.
+    pub(crate) fn new(name: &'static str, opener: Arc<Opener>, request_timeout: Duration) -> Self {
+        Self { name, opener, request_timeout, jobs: Mutex::default() }
+    }
+
+    /// What `work` made of the connection. It may be called twice, if it fails because there is no table yet.
+    ///
+    /// If this future is dropped before the thread has come to it, it is never begun.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        work: impl Fn(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let limits = Limits::of(self.request_timeout);
+        self.enqueue(Box::new(move |session| {
+            if reply.is_closed() {
+                return;
+            }
+            let outcome = if limits.are_over() {
+                // Sure that nothing was done, which a timeout of the caller's would not be.
+                Err(failure(operation, StoreErrorKind::Conflict, "other calls of this store took too long"))
+            } else {
+                limits.enter();
+                session.run(operation, work)
+            };
+            // Who has gone away meanwhile has no use for it.
+            let _ = reply.send(outcome);
+        }))
+        .map_err(|error| failure(operation, StoreErrorKind::Unavailable, error))?;
+        let ended =
+            |_| Err(failure(operation, StoreErrorKind::Other, "the connection's thread has panicked"));
+        answer.await.unwrap_or_else(ended)
+    }
+
+    fn enqueue(&self, job: Job) -> io::Result<()> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = match &*jobs {
+            None => job,
+            Some(thread) => match thread.send(job) {
+                Ok(()) => return Ok(()),
+                // The thread has panicked: another takes its place.
+                Err(mpsc::SendError(job)) => job,
+            },
+        };
+        let (send, receive) = mpsc::channel();
+        let session = Session::new(Arc::clone(&self.opener));
+        thread::Builder::new().name(self.name.to_owned()).spawn(move || work_off(session, &receive))?;
+        // It listens: it has only just been started.
+        let _ = send.send(job);
+        *jobs = Some(send);
+        Ok(())
+    }
+}
+
+/// Until the lane is dropped, and what was asked of it is done.
+fn work_off(mut session: Session, jobs: &Receiver<Job>) {
+    for job in jobs {
+        job(&mut session);
+    }
+}

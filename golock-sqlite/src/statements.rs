@@ -1,0 +1,219 @@
+//! The statements, read from `sql/`, made out for one table, and run.
+
+use golock_core::store::{
+    AcquireAnswer, AcquireRequest, ListRequest, LockInfo, ReleaseAnswer, ReleaseRequest, RenewAnswer,
+    RenewRequest,
+};
+use golock_core::{FencingToken, LockName, LostReason};
+use rusqlite::{Connection, OptionalExtension, named_params};
+use std::time::Duration;
+
+use crate::answers::{Found, micros};
+use crate::table::Table;
+
+/// What is run, made once per store.
+pub(crate) struct Statements {
+    acquire: String,
+    renew: String,
+    release: String,
+    fence: String,
+    look: String,
+    list: String,
+    purge: String,
+    /// Creates the table; also for people to read and run.
+    pub(crate) schema: String,
+}
+
+/// When a lease ends that is taken from its holder.
+#[derive(Clone, Copy)]
+pub(crate) enum Ends {
+    Now,
+    AsItWould,
+}
+
+impl Statements {
+    pub(crate) fn new(table: &Table) -> Self {
+        let table = table.to_string();
+        let made = |sql: &str| sql.replace("{table}", &table);
+        Self {
+            acquire: made(include_str!("sql/acquire.sql")),
+            renew: made(include_str!("sql/renew.sql")),
+            release: made(include_str!("sql/release.sql")),
+            fence: made(include_str!("sql/fence.sql")),
+            look: made(include_str!("sql/look.sql")),
+            list: made(include_str!("sql/list.sql")),
+            purge: made(include_str!("sql/purge.sql")),
+            schema: made(include_str!("sql/schema.sql")),
+        }
+    }
+
+    /// Who holds the name, if it is another: then there is nothing to write. It locks nothing.
+    pub(crate) fn refusal(
+        &self,
+        connection: &Connection,
+        request: &AcquireRequest,
+    ) -> rusqlite::Result<Option<AcquireAnswer>> {
+        let found = self.look(connection, &request.name)?;
+        Ok(found.and_then(|found| found.refuses(&request.grant)).map(AcquireAnswer::Held))
+    }
+
+    pub(crate) fn acquire(
+        &self,
+        connection: &Connection,
+        request: &AcquireRequest,
+    ) -> rusqlite::Result<AcquireAnswer> {
+        let mut statement = connection.prepare_cached(&self.acquire)?;
+        let values = named_params! {
+            ":name": request.name.as_bytes(),
+            ":grant_id": request.grant.as_bytes(),
+            ":lock_by": request.lock_by.as_str(),
+            ":lease": micros(request.lease),
+        };
+        let granted = statement
+            .query_row(values, |row| {
+                let remaining = Duration::from_micros(row.get::<_, i64>(1)?.try_into().unwrap_or(0));
+                Ok(AcquireAnswer::granted(FencingToken::new(row.get(0)?), remaining))
+            })
+            .optional()?;
+        match granted {
+            Some(granted) => Ok(granted),
+            None => Ok(self.refusal(connection, request)?.unwrap_or(AcquireAnswer::Raced)),
+        }
+    }
+
+    pub(crate) fn renew(
+        &self,
+        connection: &Connection,
+        request: &RenewRequest,
+    ) -> rusqlite::Result<RenewAnswer> {
+        let mut statement = connection.prepare_cached(&self.renew)?;
+        let values = named_params! {
+            ":name": request.name.as_bytes(),
+            ":grant_id": request.grant.as_bytes(),
+            ":token": request.token.get(),
+            ":lease": micros(request.lease),
+        };
+        let remaining = statement.query_row(values, |row| row.get::<_, i64>(0)).optional()?;
+        if let Some(remaining) = remaining {
+            return Ok(RenewAnswer::renewed(Duration::from_micros(remaining.try_into().unwrap_or(0))));
+        }
+        Ok(RenewAnswer::Lost(match self.look(connection, &request.name)? {
+            None => LostReason::RowGone,
+            Some(found) => found.why_lost(&request.grant, request.token),
+        }))
+    }
+
+    pub(crate) fn release(
+        &self,
+        connection: &Connection,
+        request: &ReleaseRequest,
+    ) -> rusqlite::Result<ReleaseAnswer> {
+        // Nobody else writes between this and the statement.
+        let answer = match self.look(connection, &request.name)? {
+            None => ReleaseAnswer::NotYours(LostReason::RowGone),
+            Some(found) => found.released_by(&request.grant),
+        };
+        if answer != ReleaseAnswer::AlreadyReleased {
+            let mut statement = connection.prepare_cached(&self.release)?;
+            statement.execute(named_params! {
+                ":name": request.name.as_bytes(),
+                ":grant_id": request.grant.as_bytes(),
+                ":at_least": micros(request.lock_at_least),
+            })?;
+        }
+        Ok(answer)
+    }
+
+    pub(crate) fn fence(
+        &self,
+        connection: &Connection,
+        name: &LockName,
+        ends: Ends,
+    ) -> rusqlite::Result<Option<FencingToken>> {
+        let mut statement = connection.prepare_cached(&self.fence)?;
+        let values = named_params! { ":name": name.as_bytes(), ":ends_now": matches!(ends, Ends::Now) };
+        statement.query_row(values, |row| row.get(0).map(FencingToken::new)).optional()
+    }
+
+    pub(crate) fn inspect(
+        &self,
+        connection: &Connection,
+        name: &LockName,
+    ) -> rusqlite::Result<Option<LockInfo>> {
+        let found = self.look(connection, name)?.filter(Found::is_alive);
+        found.map(Found::into_info).transpose()
+    }
+
+    pub(crate) fn list(
+        &self,
+        connection: &Connection,
+        request: &ListRequest,
+    ) -> rusqlite::Result<Vec<LockInfo>> {
+        let mut statement = connection.prepare_cached(&self.list)?;
+        let from = request.prefix.as_bytes();
+        let found = statement.query_map(
+            named_params! {
+                ":from": from,
+                ":before": after_prefix(from),
+                ":after": request.after.as_ref().map_or(&[][..], LockName::as_bytes),
+                ":limit": i64::try_from(request.limit).unwrap_or(i64::MAX),
+            },
+            |row| Found::read(row)?.into_info(),
+        )?;
+        found.collect()
+    }
+
+    /// Deletes one page after `after`: how many, and the last of their names if there may be more.
+    pub(crate) fn purge(
+        &self,
+        connection: &Connection,
+        idle_for: Duration,
+        after: &[u8],
+        page: usize,
+    ) -> rusqlite::Result<(usize, Option<Vec<u8>>)> {
+        let mut statement = connection.prepare_cached(&self.purge)?;
+        let values = named_params! {
+            ":after": after,
+            ":idle": micros(idle_for),
+            ":page": i64::try_from(page).unwrap_or(i64::MAX),
+        };
+        let deleted = statement.query_map(values, |row| row.get::<_, Vec<u8>>(0))?;
+        let deleted = deleted.collect::<rusqlite::Result<Vec<_>>>()?;
+        let count = deleted.len();
+        Ok((count, deleted.into_iter().max().filter(|_| count == page)))
+    }
+
+    fn look(&self, connection: &Connection, name: &LockName) -> rusqlite::Result<Option<Found>> {
+        let mut statement = connection.prepare_cached(&self.look)?;
+        statement.query_row(named_params! { ":name": name.as_bytes() }, Found::read).optional()
+    }
+}
+
+/// The first bytes after all that begin with `prefix`. No byte of UTF-8 is 255.
+fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    match prefix.split_last() {
+        Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
+        None => vec![255],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Statements, Table, after_prefix};
+
+    #[test]
+    fn nothing_is_left_to_fill_in() {
+        let Statements { acquire, renew, release, fence, look, list, purge, schema } =
+            Statements::new(&Table::new("it's").unwrap());
+        for sql in [acquire, renew, release, fence, look, list, purge, schema] {
+            assert!(!sql.contains(['{', '}']), "{sql}");
+            assert!(sql.contains("\"it's\""), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_before_the_next_byte() {
+        assert_eq!(after_prefix(b"a%"), b"a&");
+        assert!("\u{10ffff}".as_bytes() < &*after_prefix(b""));
+    }
+}
