@@ -39,6 +39,20 @@ can't be run.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Run),
+    Ls(Ls),
+    /// Shows who holds a lock, since when and for how long still; exit code 1 if it is free.
+    Show(Named),
+    /// Takes a lock from its holder without overlap: fences it now, forbids its renewal, lets its lease run out.
+    Revoke(Named),
+    Unlock(Unlock),
+    Purge(Purge),
+    Watch(Watch),
+    Schema(Schema),
+    Doctor(Doctor),
+    Verify(Verify),
+    Completions(Completions),
+    /// Prints the manual page: `golock man | man -l -`.
+    Man,
     #[command(hide = true)]
     Watchdog(Watchdog),
     #[command(hide = true)]
@@ -141,6 +155,110 @@ impl Run {
             Some(Wait::Forever) | None => options,
         }
     }
+}
+
+/// Lists the locks that are held.
+#[derive(Args, Debug)]
+pub(crate) struct Ls {
+    /// Only names that begin with this
+    pub(crate) prefix: Option<String>,
+    /// An array, times in milliseconds
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Named {
+    /// The lock
+    pub(crate) name: String,
+    /// An object, times in milliseconds
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Frees a lock at once, whoever holds it.
+///
+/// Its holder may still be at work: it finds out at its next renewal. Its token is fenced at once, so a resource that is
+/// told the new one refuses it from then on. `revoke` is the way without overlap. Asks before, on a terminal.
+#[derive(Args, Debug)]
+pub(crate) struct Unlock {
+    /// The lock
+    pub(crate) name: String,
+    /// Yes, from its holder
+    #[arg(long, required = true)]
+    force: bool,
+    /// Don't ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// An object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Deletes what is known of names that have been free for so long. Tokens keep growing all the same.
+#[derive(Args, Debug)]
+pub(crate) struct Purge {
+    /// For how long: 30d
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) older_than: Duration,
+    /// An object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Shows the locks that are held as a live table, until it is interrupted.
+#[derive(Args, Debug)]
+pub(crate) struct Watch {
+    /// Only names that begin with this
+    pub(crate) prefix: Option<String>,
+    /// Between two looks
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
+    pub(crate) interval: Duration,
+    /// End after so many looks
+    #[arg(long, value_name = "LOOKS")]
+    pub(crate) count: Option<u64>,
+    /// An array a look, each in a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Prints what a database administrator runs to prepare the store: tables and privileges.
+#[derive(Args, Debug)]
+pub(crate) struct Schema {
+    /// An object with the text in it
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Checks the server for what bites in production, and says what to do about it; exit code 1 if locks are not safe on it.
+///
+/// It locks and unlocks golock-doctor, and changes nothing else.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// An array of findings
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Runs the conformance suite against this server, and says promise by promise what holds; exit code 1 if one does not.
+///
+/// It works in tables (collections, key prefixes) of its own, golock_verify_…, and drops them at the end. It loads the
+/// server for some minutes. What it can't do to a server that is yours, such as killing it, it says not to have checked.
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// Only the checks that take no time
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// An object: promises, checks, and how each ended
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Prints completions for a shell: `source <(golock completions bash)`.
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// Which shell
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// Runs a command and ends it when golock says so, or says nothing any more.

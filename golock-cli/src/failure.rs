@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 
+use golock_conformance::BoxError;
 use golock_core::{Error, InvalidInput, StoreError, StoreErrorKind};
 
 /// What went wrong.
@@ -50,6 +51,14 @@ impl Failure {
     pub(crate) fn cannot_run(program: &OsStr, error: &io::Error) -> Self {
         let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
         Self::new(code, format!("can't run {program:?}: {error}"))
+    }
+
+    /// A store's error, or a driver's, which then says all that is known.
+    pub(crate) fn from_box(error: &BoxError) -> Self {
+        match error.downcast_ref::<StoreError>() {
+            Some(error) => error.clone().into(),
+            None => Self::new(UNAVAILABLE, chain(&**error)),
+        }
     }
 
     /// With something more to say.

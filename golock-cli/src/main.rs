@@ -1,9 +1,15 @@
 //! The `golock` command.
 
 mod arguments;
+mod doctor;
 mod failure;
+mod manual;
+mod operate;
 mod run;
+mod shown;
 mod store;
+mod verify;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -35,6 +41,17 @@ fn execute(arguments: Arguments) -> Result<u8, Failure> {
         Command::Gate(gate) => Err(run::wait_and_become(&gate.command)),
         Command::Watchdog(watchdog) => on_one_thread(run::watch(watchdog)).map(|()| 0),
         Command::Run(run) => on_one_thread(run::run(&store()?, &run)),
+        Command::Ls(ls) => on_one_thread(operate::ls(&store()?, &ls)),
+        Command::Show(show) => on_one_thread(operate::show(&store()?, &show)),
+        Command::Revoke(revoke) => on_one_thread(operate::revoke(&store()?, &revoke)),
+        Command::Unlock(unlock) => on_one_thread(operate::unlock(&store()?, &unlock)),
+        Command::Purge(purge) => on_one_thread(operate::purge(&store()?, &purge)),
+        Command::Watch(watch) => on_one_thread(watch::watch(&store()?, &watch)),
+        Command::Schema(schema) => on_one_thread(operate::schema(&store()?, &schema)),
+        Command::Doctor(doctor) => on_one_thread(doctor::examine(&store()?, &doctor)),
+        Command::Verify(verify) => verify::verify(&store()?, &verify),
+        Command::Completions(completions) => manual::completions(completions.shell),
+        Command::Man => manual::man(),
     }
 }
 

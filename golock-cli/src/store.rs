@@ -7,9 +7,12 @@ use std::path::PathBuf;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use golock_conformance::BoxError;
 use golock_core::{Error, Locker};
 
+use crate::doctor::{self, Findings};
 use crate::failure::{CONFIGURATION, Failure};
+use crate::verify::{self, Ground};
 
 /// A store, by a URL whose scheme is known. It may contain a password, so it is never shown.
 pub(crate) struct Store {
@@ -19,36 +22,46 @@ pub(crate) struct Store {
 
 /// What a scheme stands for.
 #[derive(Clone, Copy)]
-pub(crate) struct Backend {
+struct Backend {
     schemes: &'static [&'static str],
     /// The feature of this crate.
     feature: &'static str,
     /// `None`: this golock was built without it.
-    connect: Option<Connect>,
+    parts: Option<Parts>,
 }
 
-type Connect = fn(&str) -> BoxFuture<'_, Result<Locker, Error>>;
+/// What golock does with a backend.
+#[derive(Clone, Copy)]
+struct Parts {
+    connect: for<'a> fn(&'a str) -> BoxFuture<'a, Result<Locker, Error>>,
+    ground: fn(&str) -> Box<dyn Ground>,
+    examine: for<'a> fn(&'a str, &'a mut Findings) -> BoxFuture<'a, Result<(), BoxError>>,
+}
 
-/// `connect` of a backend crate, if its feature is on.
-macro_rules! connect {
-    ($backend:ident, $feature:literal) => {{
+/// The parts of a backend, if its feature is on.
+macro_rules! parts {
+    ($backend:ident, $module:ident, $feature:literal) => {{
         #[cfg(feature = $feature)]
-        let connect: Option<Connect> = Some(|url| $backend::connect(url).boxed());
+        let parts = Some(Parts {
+            connect: |url| $backend::connect(url).boxed(),
+            ground: verify::$module::ground,
+            examine: |url, findings| doctor::$module::examine(url, findings).boxed(),
+        });
         #[cfg(not(feature = $feature))]
-        let connect: Option<Connect> = None;
-        connect
+        let parts = None;
+        parts
     }};
 }
 
 fn backends() -> [Backend; 6] {
-    let row = |schemes, feature, connect| Backend { schemes, feature, connect };
+    let row = |schemes, feature, parts| Backend { schemes, feature, parts };
     [
-        row(&["sqlite"], "sqlite", connect!(golock_sqlite, "sqlite")),
-        row(&["redis", "rediss", "valkey", "valkeys"], "redis", connect!(golock_redis, "redis")),
-        row(&["postgres", "postgresql"], "postgres", connect!(golock_postgres, "postgres")),
-        row(&["mysql"], "mysql", connect!(golock_mysql, "mysql")),
-        row(&["mongodb", "mongodb+srv"], "mongo", connect!(golock_mongo, "mongo")),
-        row(&["mssql"], "mssql", connect!(golock_mssql, "mssql")),
+        row(&["sqlite"], "sqlite", parts!(golock_sqlite, sqlite, "sqlite")),
+        row(&["redis", "rediss", "valkey", "valkeys"], "redis", parts!(golock_redis, redis, "redis")),
+        row(&["postgres", "postgresql"], "postgres", parts!(golock_postgres, postgres, "postgres")),
+        row(&["mysql"], "mysql", parts!(golock_mysql, mysql, "mysql")),
+        row(&["mongodb", "mongodb+srv"], "mongo", parts!(golock_mongo, mongo, "mongo")),
+        row(&["mssql"], "mssql", parts!(golock_mssql, mssql, "mssql")),
     ]
 }
 
@@ -80,13 +93,30 @@ impl Store {
     /// # Errors
     /// The store can't be reached, or does not let this user in.
     pub(crate) async fn connect(&self) -> Result<Locker, Failure> {
-        let Some(connect) = self.backend.connect else { return Err(self.left_out()) };
-        Ok(connect(&self.url).await?)
+        Ok((self.parts()?.connect)(&self.url).await?)
     }
 
-    fn left_out(&self) -> Failure {
+    /// Where the suite may work.
+    ///
+    /// # Errors
+    /// This golock was built without the backend.
+    pub(crate) fn ground(&self) -> Result<Box<dyn Ground>, Failure> {
+        Ok((self.parts()?.ground)(&self.url))
+    }
+
+    /// Looks at the server itself.
+    ///
+    /// # Errors
+    /// It can't be reached.
+    pub(crate) async fn examine(&self, findings: &mut Findings) -> Result<(), Failure> {
+        (self.parts()?.examine)(&self.url, findings).await.map_err(|error| Failure::from_box(&error))
+    }
+
+    fn parts(&self) -> Result<Parts, Failure> {
         let feature = self.backend.feature;
-        Failure::new(CONFIGURATION, format!("this golock was built without the feature {feature}"))
+        let left_out =
+            || Failure::new(CONFIGURATION, format!("this golock was built without the feature {feature}"));
+        self.backend.parts.ok_or_else(left_out)
     }
 }
 
@@ -106,6 +136,13 @@ fn own_file() -> Result<String, Failure> {
         Some(file) => Ok(format!("sqlite://{}", encoded(file))),
         None => Err(Failure::usage(format!("{} is no path in UTF-8: name a --store", file.display()))),
     }
+}
+
+/// The path in a URL that golock-sqlite has accepted.
+#[cfg(feature = "sqlite")]
+pub(crate) fn sqlite_path(url: &str) -> PathBuf {
+    let path = url.split_once("://").map_or(url, |(_, path)| path);
+    PathBuf::from(&*percent_encoding::percent_decode_str(path).decode_utf8_lossy())
 }
 
 /// A path in a URL.
