@@ -261,14 +261,6 @@ faults {
     refusal_and_renewal_are_one_round_trip: "", [Through];
     /// A hundred waiters of one locker cost the server a few statements, not a hundred times as many (Redisson #5046).
     waiting_costs_little_whatever_the_number_of_waiters: "L9", [Through];
-    /// A `try_lock` dropped while its request is on its way leaves nothing.
-    try_lock_dropped_before_it_is_sent_leaves_nothing: "S17", [Through];
-    /// A `try_lock` dropped when it was executed but not answered leaves nothing.
-    try_lock_dropped_before_it_is_answered_leaves_nothing: "S17", [Through];
-    /// An `unlock` dropped while its request is on its way still unlocks.
-    unlock_dropped_before_it_is_sent_still_unlocks: "S17", [Through];
-    /// An `unlock` dropped when it was executed but not answered has unlocked.
-    unlock_dropped_before_it_is_answered_still_unlocks: "S17", [Through];
     /// An acquire whose answer was lost is recognised or undone: never a stuck lock.
     lost_answer_of_an_acquire_leaves_no_stuck_lock: "S14", [Through];
     /// A release whose answer was lost is repeated, and the holder is told that it unlocked.
@@ -281,6 +273,34 @@ faults {
     silent_server_is_given_up_in_time: "S14", [Through];
     /// Validity is counted from before the request was sent; an acquire that comes back too late is no success (etcd #11456).
     slow_server_slows_but_harms_nothing: "S9", [Through];
+}
+cancelling {
+    /// A `try_lock` dropped before it is sent, on its way, executed or answered leaves nothing.
+    try_lock_dropped_at_any_stage_leaves_nothing: "S17", [Through];
+    /// A `lock` of a free name dropped at any stage leaves nothing.
+    lock_dropped_at_any_stage_leaves_nothing: "S17", [Through];
+    /// A `lock` that waits, dropped at any stage of being served, leaves nothing.
+    waiting_lock_dropped_at_any_stage_leaves_nothing: "S17 S18", [Through];
+    /// An `unlock` dropped at any stage still unlocks.
+    unlock_dropped_at_any_stage_still_unlocks: "S17", [Through];
+    /// An `extend` dropped at any stage leaves the lock held, and it can be unlocked.
+    extend_dropped_at_any_stage_harms_nothing: "S17", [Through];
+    /// A `run` dropped at any stage of its lock leaves nothing.
+    run_dropped_while_it_locks_leaves_nothing: "S17", [Through];
+    /// A `run` dropped at any stage of its unlock still unlocks.
+    run_dropped_while_it_unlocks_still_unlocks: "S17", [Through];
+    /// An `inspect` dropped at any stage harms nothing, and no later call gets its answer.
+    inspect_dropped_at_any_stage_harms_nothing: "S17", [Through];
+    /// A `list` dropped at any stage harms nothing, and no later call gets its answer.
+    list_dropped_at_any_stage_harms_nothing: "S17", [Through];
+    /// A `revoke` dropped at any stage still revokes.
+    revoke_dropped_at_any_stage_still_revokes: "S17", [Through];
+    /// A `force_unlock` dropped at any stage still frees the name.
+    force_unlock_dropped_at_any_stage_still_unlocks: "S17", [Through];
+    /// A `purge` dropped at any stage harms nothing.
+    purge_dropped_at_any_stage_harms_nothing: "S17", [Through];
+    /// A `shutdown` dropped at any stage still closes the locker, and the locks that were given back are free.
+    shutdown_dropped_at_any_stage_still_closes: "S17", [Through];
 }
 connecting {
     /// A wrong password is told as such, and shown nowhere.

@@ -140,7 +140,7 @@ pub(crate) fn new_grant() -> GrantId {
 }
 
 /// Different in every call and every run: `3f09ab12_17`.
-fn unique() -> String {
+pub(crate) fn unique() -> String {
     static RUN: OnceLock<u64> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{:08x}_{}", RUN.get_or_init(random) & 0xffff_ffff, NEXT.fetch_add(1, Ordering::Relaxed))

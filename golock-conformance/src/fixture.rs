@@ -51,6 +51,8 @@ pub struct Abilities<'a> {
     pub row_lock: Ability<&'a dyn RowLock>,
     /// Kill the server and start it again.
     pub restart: Ability<&'a dyn Restart>,
+    /// Stop the server, and let it go on.
+    pub pause: Ability<&'a dyn Pause>,
     /// End every connection at the server, and count them.
     pub connections: Ability<&'a dyn Connections>,
     /// Connect through the suite's proxy.
@@ -67,6 +69,8 @@ pub struct Abilities<'a> {
     pub no_permission: Ability<&'a dyn Misconfigured>,
     /// Ask for TLS of a server that has none.
     pub tls_refused: Ability<&'a dyn Misconfigured>,
+    /// Open the same server from another process, which is then killed or stopped.
+    pub processes: Ability<&'a dyn Processes>,
     /// `purge` deletes, and counts what it deletes. Not so where the server forgets old names by itself.
     pub purge_counts: Ability<()>,
 }
@@ -78,6 +82,7 @@ impl Abilities<'_> {
             damage: Err(reason),
             row_lock: Err(reason),
             restart: Err(reason),
+            pause: Err(reason),
             connections: Err(reason),
             through: Err(reason),
             small_pool: Err(reason),
@@ -86,6 +91,7 @@ impl Abilities<'_> {
             schema_missing: Err(reason),
             no_permission: Err(reason),
             tls_refused: Err(reason),
+            processes: Err(reason),
             purge_counts: Err(reason),
         }
     }
@@ -138,6 +144,28 @@ pub trait Restart: Send + Sync {
     /// # Errors
     /// What went wrong.
     async fn restart(&self) -> Result<(), BoxError>;
+}
+
+/// Stops the server for a while.
+#[async_trait]
+pub trait Pause: Send + Sync {
+    /// Stops the server as SIGSTOP does: connections stay, and new ones may still succeed, but nothing is answered.
+    ///
+    /// # Errors
+    /// What went wrong.
+    async fn pause(&self) -> Result<(), BoxError>;
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// What went wrong.
+    async fn unpause(&self) -> Result<(), BoxError>;
+}
+
+/// Opens the same server from another process.
+pub trait Processes: Send + Sync {
+    /// The variables by which another process of the same program opens this very server as its target: a URL.
+    fn environment(&self) -> Vec<(String, String)>;
 }
 
 /// Sees the server's connections.

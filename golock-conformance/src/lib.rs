@@ -8,7 +8,9 @@ mod client;
 mod context;
 mod crash;
 mod effort;
+pub mod faults;
 mod fixture;
+pub mod history;
 mod patience;
 pub mod proxy;
 mod report;
@@ -18,16 +20,20 @@ mod runner;
 #[cfg(feature = "testcontainers")]
 pub mod servers;
 mod single;
+#[cfg(feature = "runner")]
+mod target;
 
 pub use case::{Case, Need, cases};
 pub use fixture::{
     Abilities, Ability, Application, BoxError, Connections, Damage, Fault, Fixture, Guard, Misconfigured,
-    PoolOfOne, Restart, RowLock, Sessions, SmallPool, Through,
+    Pause, PoolOfOne, Processes, Restart, RowLock, Sessions, SmallPool, Through,
 };
 pub use golock_core::async_trait;
 pub use report::{Outcome, Report};
 pub use run::{run, run_case, run_some, run_telling};
 #[cfg(feature = "runner")]
-pub use runner::{Opened, Target, Unopened, main};
+pub use runner::main;
 #[doc(hidden)]
 pub use single::run_test as __run_test;
+#[cfg(feature = "runner")]
+pub use target::{Opened, Target, Unopened};

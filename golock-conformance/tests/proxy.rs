@@ -50,6 +50,68 @@ async fn a_lost_answer_ends_its_connection_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_lost_request_never_arrives_and_ends_its_connection_and_no_other() {
+    let proxy = proxy().await;
+    let (mut client, mut other) = (connect(&proxy).await, connect(&proxy).await);
+    assert_eq!(ask(&mut other, 1).await, Some(2));
+    proxy.lose_next_request();
+    assert!(proxy.is_losing_a_request());
+    assert_eq!(ask(&mut client, 1).await, None);
+    assert!(!proxy.is_losing_a_request());
+    // The server answers what it gets: this one it never got.
+    assert_eq!(proxy.round_trips(), 1);
+    assert_eq!(ask(&mut other, 3).await, Some(4));
+}
+
+#[tokio::test]
+async fn a_cut_answer_comes_by_half() {
+    let proxy = proxy().await;
+    let mut client = connect(&proxy).await;
+    proxy.hold(Direction::ToServer);
+    proxy.cut_next_answer();
+    client.write_all(&[1, 2, 3, 4]).await.unwrap();
+    proxy.held(Direction::ToServer).await;
+    proxy.let_go(Direction::ToServer);
+    let mut answer = Vec::new();
+    let ended = client.read_to_end(&mut answer).await;
+    assert!(answer.len() < 4, "{answer:?}");
+    // Without a goodbye.
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(!proxy.is_cutting_an_answer());
+    assert_eq!(ask(&mut connect(&proxy).await, 1).await, Some(2));
+}
+
+#[tokio::test]
+async fn what_did_not_come_is_spared() {
+    let proxy = proxy().await;
+    let mut client = connect(&proxy).await;
+    proxy.lose_next_request();
+    proxy.lose_next_answer();
+    proxy.cut_next_answer();
+    proxy.spare_the_next();
+    assert_eq!(ask(&mut client, 1).await, Some(2));
+}
+
+#[tokio::test]
+async fn a_blackhole_swallows_and_then_resets_what_lost_bytes() {
+    let proxy = proxy().await;
+    let (mut client, mut idle) = (connect(&proxy).await, connect(&proxy).await);
+    assert_eq!(ask(&mut idle, 1).await, Some(2));
+    proxy.begin_blackhole();
+    let mut late = connect(&proxy).await;
+    for client in [&mut client, &mut late] {
+        client.write_all(&[1]).await.unwrap();
+        assert!(timeout(Duration::from_millis(50), client.read_u8()).await.is_err(), "answered");
+    }
+    proxy.end_blackhole();
+    for client in [&mut client, &mut late] {
+        assert!(client.read_u8().await.is_err());
+    }
+    assert_eq!(ask(&mut idle, 3).await, Some(4));
+    assert_eq!(proxy.round_trips(), 2);
+}
+
+#[tokio::test]
 async fn a_reset_ends_what_is_there_and_not_what_comes() {
     let proxy = proxy().await;
     let mut client = connect(&proxy).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use golock_core::{FencingToken, LockOptions, Locker, MemoryStore};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), golock_core::Error> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Each process of a service has a locker of its own; here they share a store in memory.
     let store = MemoryStore::new();
     let (one, two) = (Locker::new(store.clone()), Locker::new(store));
@@ -37,7 +37,7 @@ async fn main() -> Result<(), golock_core::Error> {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let unlocked = tokio::time::Instant::now();
     lock.unlock().await?;
-    let lock = waiting.await.expect("the task does not panic")?;
+    let lock = waiting.await??;
     say(format!("worker-2 has it {:.1?} later, with token {}", unlocked.elapsed(), lock.token()));
 
     step("worker-2 hangs for longer than its lease");

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod builder;
 mod engine;
 mod error;
 mod grant;
@@ -7,6 +8,8 @@ mod label;
 mod lock;
 mod locker;
 mod memory;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod name;
 mod options;
 pub mod store;
@@ -14,13 +17,14 @@ mod token;
 
 pub use async_trait::async_trait;
 
+pub use builder::LockerBuilder;
 #[doc(hidden)]
 pub use engine::Env;
 pub use error::{Error, ErrorKind, Holder, InvalidInput, LostReason};
 pub use grant::GrantId;
 pub use label::Label;
 pub use lock::{Lock, LockWatch};
-pub use locker::{Locker, LockerBuilder};
+pub use locker::Locker;
 pub use memory::MemoryStore;
 pub use name::LockName;
 pub use options::LockOptions;

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
+use tracing::Instrument;
 
-use crate::engine::{Calls, Command, Commands, Env, Keeper};
+use crate::engine::{Calls, Command, Commands};
 use crate::options::Wanted;
 use crate::store::{ListRequest, LockInfo, LockStore, Operation, StoreError};
-use crate::{Error, FencingToken, Lock, LockName, LockOptions, LockWatch, LostReason};
+use crate::{Error, FencingToken, Lock, LockName, LockOptions, LockWatch, LockerBuilder, LostReason};
 
 /// Locks names on a store. One per process and database is enough: it is cheap to clone, and its locks, waiters
 /// and renewals share a few connections.
@@ -49,7 +50,11 @@ impl Locker {
 
     /// Sets up a locker on `store`.
     pub fn builder(store: impl LockStore) -> LockerBuilder {
-        LockerBuilder { store: Arc::new(store), margin: LockerBuilder::DEFAULT_MARGIN, env: None }
+        LockerBuilder::new(Arc::new(store))
+    }
+
+    pub(crate) fn over(commands: Commands, calls: Calls) -> Self {
+        Self { shared: Arc::new(Shared { commands, calls, callers: AtomicU64::new(0) }) }
     }
 
     /// Locks a name if it is free, and never waits.
@@ -237,7 +242,14 @@ impl Locker {
         }
     }
 
-    async fn acquire(&self, mut wanted: Wanted) -> Result<Lock, Error> {
+    async fn acquire(&self, wanted: Wanted) -> Result<Lock, Error> {
+        let asked = self.shared.calls.telemetry.asked(&wanted.name, &self.shared.calls.clock);
+        let answer = self.get_in_line(wanted).instrument(asked.span()).await;
+        asked.answered(&answer);
+        answer
+    }
+
+    async fn get_in_line(&self, mut wanted: Wanted) -> Result<Lock, Error> {
         let started = tokio::time::Instant::now();
         let wait = wanted.wait;
         loop {
@@ -273,11 +285,16 @@ impl Locker {
     {
         let (reply, answer) = oneshot::channel();
         let calls = self.shared.calls.clone();
+        let span = calls.telemetry.operating(operation, name.as_ref());
         let run = Command::Run(Box::pin(async move {
             let _ = reply.send(calls.bounded(operation, calls.limit, call(calls.store.clone())).await);
         }));
         self.shared.commands.send(run).map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?.map_err(|source| Error::Store { name, source })
+        answer
+            .instrument(span)
+            .await
+            .map_err(|_| Error::Closed)?
+            .map_err(|source| Error::Store { name, source })
     }
 }
 
@@ -297,48 +314,5 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let _ = self.commands.send(Command::Leave { name: self.name.clone(), caller: self.caller });
-    }
-}
-
-/// Sets up a [`Locker`].
-#[derive(Debug)]
-#[must_use = "a builder does nothing until it is built"]
-pub struct LockerBuilder {
-    store: Arc<dyn LockStore>,
-    margin: f64,
-    env: Option<Env>,
-}
-
-impl LockerBuilder {
-    /// The share of a lease that is kept as a margin when nothing else is said: 1 %.
-    pub const DEFAULT_MARGIN: f64 = 0.01;
-
-    /// How much earlier than its lease ends a lock counts as lost, as a share of the lease (0.01: 1 %; never less
-    /// than 1 ms). It covers how far the rates of this machine's and the server's clock may differ. Kept within
-    /// 0 to 0.5.
-    pub fn margin(mut self, share: f64) -> Self {
-        self.margin = if share.is_finite() { share.clamp(0.0, 0.5) } else { Self::DEFAULT_MARGIN };
-        self
-    }
-
-    /// Another clock and other randomness, for simulations.
-    #[doc(hidden)]
-    pub fn env(mut self, env: Env) -> Self {
-        self.env = Some(env);
-        self
-    }
-
-    /// Starts the locker's keeper on the current runtime.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, as [`tokio::spawn`] does.
-    pub fn build(self) -> Locker {
-        let env = self.env.unwrap_or_else(Env::system);
-        let capabilities = self.store.capabilities();
-        let limit = capabilities.request_timeout;
-        let calls = Calls { store: self.store, capabilities, clock: env.clock.clone(), limit };
-        let (commands, inbox) = mpsc::unbounded_channel();
-        tokio::spawn(Keeper::new(calls.clone(), env, self.margin, commands.downgrade()).run(inbox));
-        Locker { shared: Arc::new(Shared { commands, calls, callers: AtomicU64::new(0) }) }
     }
 }

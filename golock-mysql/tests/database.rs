@@ -36,6 +36,8 @@ macro_rules! tests {
 }
 
 fn main() -> ExitCode {
+    // Built together with other backends, rustls may have several providers, of which the process must choose.
+    rustls::crypto::ring::default_provider().install_default().expect("nobody has chosen yet");
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     let servers = [("mysql", "mysql:9"), ("mariadb", "mariadb:11.8")]

@@ -17,9 +17,6 @@ use crate::error::{
 };
 use crate::statements::without_comments;
 
-/// How often a new session is told its settings, should its own defaults end that too soon.
-const TRIES: usize = 5;
-
 /// Sessions for one purpose: whoever needs one waits only for others with the same purpose.
 pub(crate) struct Lane {
     sessions: managed::Pool<Opener>,
@@ -130,11 +127,11 @@ impl Opener {
     async fn open(&self) -> Result<Opened, OpenError> {
         let client = self.origin.manager().create().await?;
         let opened = Opened { client, origin: self.origin.clone() };
-        let mut tries = 1..TRIES;
         let answers = loop {
             match opened.client.simple_query(&self.settings).await {
-                // The role's own statement_timeout is shorter than this takes the first time.
-                Err(error) if is_statement_timeout(&error) && tries.next().is_some() => {}
+                // The role's own statement_timeout is shorter than this takes the first time, or on a busy server: again,
+                // until there is no more time to open a session.
+                Err(error) if is_statement_timeout(&error) => {}
                 answers => break answers?,
             }
         };

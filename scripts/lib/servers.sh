@@ -13,6 +13,7 @@ redis           golock-redis       redis:8               sid          redis     
 valkey          golock-redis       valkey/valkey:9       sid          redis        valkey
 mysql           golock-mysql       mysql:9               sid          mysql        mysql
 mariadb         golock-mysql       mariadb:11.8          sid          mysql        mariadb
+mariadb10       golock-mysql       mariadb:10.11         bookworm     mysql        mariadb
 TABLE
 }
 

@@ -141,7 +141,9 @@ impl Fixture for Plot {
             damage: Ok(self),
             row_lock: Err("it would take a transaction that stays open"),
             restart: Err(YOURS),
+            pause: Err(YOURS),
             connections: Err(YOURS),
+            processes: Err("it is about processes that are killed: golock's own tests do that"),
             through: Err("the server would have to be reached through the suite's proxy"),
             small_pool: Err("it is about an application's pool"),
             sessions: Err(

@@ -1,6 +1,7 @@
 //! The functions behind the names of the catalogue, a module a group.
 
 pub(crate) mod batches;
+pub(crate) mod cancelling;
 pub(crate) mod connecting;
 pub(crate) mod dropping;
 pub(crate) mod enduring;

@@ -64,6 +64,18 @@ impl Container {
         Ok(container.start().await?)
     }
 
+    pub(super) async fn pause(&self) -> Result<(), BoxError> {
+        let running = self.running.lock().await;
+        let Some(container) = running.as_ref() else { return Err("the container was removed".into()) };
+        Ok(container.pause().await?)
+    }
+
+    pub(super) async fn unpause(&self) -> Result<(), BoxError> {
+        let running = self.running.lock().await;
+        let Some(container) = running.as_ref() else { return Err("the container was removed".into()) };
+        Ok(container.unpause().await?)
+    }
+
     pub(super) async fn remove(&self) {
         if let Some(container) = self.running.lock().await.take() {
             // What can't be removed now is removed by hand; the cases have their outcome.

@@ -19,9 +19,9 @@ use self::container::Container;
 use self::table::Kind;
 use crate::context::chain;
 use crate::fixture::{BoxError, Fixture};
-use crate::runner::{Opened, Target, Unopened};
+use crate::target::{Opened, Target, Unopened};
 
-/// The server `id` of the table as a target of [`main`](crate::main): opened when the first of its cases is to run,
+/// The server `id` of the table as a target of [`main`](crate::main) and of [`faults::main`](crate::faults::main): opened when the first of its cases is to run,
 /// its container removed when all have ended.
 ///
 /// `ready` is given the server's URL and makes one real request, that shows that it answers; it is repeated until it
@@ -78,7 +78,7 @@ impl Server {
         address(&self.url, self.kind.port)
     }
 
-    /// Whether it can be killed and started: not so if a URL named it.
+    /// Whether it can be killed and started, or paused: not so if a URL named it.
     ///
     /// # Errors
     /// Why not.
@@ -97,6 +97,33 @@ impl Server {
         };
         container.kill_and_start().await?;
         self.until_ready().await
+    }
+
+    /// Stops every process of it until [`unpause`](Self::unpause).
+    ///
+    /// # Errors
+    /// If it is [not ours](Self::can_restart), or the container engine refuses.
+    pub async fn pause(&self) -> Result<(), BoxError> {
+        match &self.container {
+            Some(container) => container.pause().await,
+            None => Err(self.can_restart().err().unwrap_or_default().into()),
+        }
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    pub async fn unpause(&self) -> Result<(), BoxError> {
+        match &self.container {
+            Some(container) => container.unpause().await,
+            None => Err(self.can_restart().err().unwrap_or_default().into()),
+        }
+    }
+
+    /// What another process needs in its environment to find this very server: its URL.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        vec![(self.kind.url_variable(), self.url.clone())]
     }
 
     async fn open(kind: &'static Kind, ready: Probe) -> Result<Self, Unopened> {

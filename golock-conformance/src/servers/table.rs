@@ -35,13 +35,8 @@ const KINDS: &[Kind] = &[
     },
     Kind { id: "mongo", image: "mongo:8", ..MONGO },
     Kind { id: "mysql", image: "mysql:9", command: &["mysqld", "--max-connections=500"], ..MYSQL },
-    // Without TLS: what a client that insists on it is told. MySQL's has a certificate that nobody signed.
-    Kind {
-        id: "mariadb",
-        image: "mariadb:11.8",
-        command: &["mariadbd", "--max-connections=500", "--skip-ssl"],
-        ..MYSQL
-    },
+    Kind { id: "mariadb", image: "mariadb:11.8", ..MARIADB },
+    Kind { id: "mariadb10", image: "mariadb:10.11", ..MARIADB },
 ];
 
 const POSTGRES: Kind = Kind {
@@ -80,6 +75,9 @@ const MYSQL: Kind = Kind {
     command: &[],
     url: "mysql://root:golock-test@{address}/mysql",
 };
+
+/// Without TLS: what a client that insists on it is told. MySQL's has a certificate that nobody signed.
+const MARIADB: Kind = Kind { command: &["mariadbd", "--max-connections=500", "--skip-ssl"], ..MYSQL };
 
 const MSSQL: Kind = Kind {
     id: "",

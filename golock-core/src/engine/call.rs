@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tracing::Instrument;
 
 use super::command::Reply;
 use super::env::{Clock, Tick};
+use super::telemetry::{Telemetry, watched};
 use crate::store::{
     AcquireAnswer, AcquireRequest, Capabilities, LockStore, MarkRequest, Operation, ReleaseAnswer,
     ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind,
@@ -39,6 +41,7 @@ pub(crate) struct Calls {
     pub(crate) clock: Clock,
     /// How long any call may take.
     pub(crate) limit: Duration,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Calls {
@@ -108,13 +111,14 @@ impl Calls {
         limit: Duration,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        match self.clock.within(limit, AssertUnwindSafe(call).catch_unwind()).await {
+        let call = AssertUnwindSafe(call).catch_unwind().instrument(self.telemetry.calling(operation));
+        watched(match self.clock.within(limit, call).await {
             Some(Ok(outcome)) => outcome,
             Some(Err(panic)) => Err(self.failed(operation, StoreErrorKind::Other, panic_text(&*panic))),
             None => {
                 Err(self.failed(operation, StoreErrorKind::Timeout, format!("no answer within {limit:?}")))
             }
-        }
+        })
     }
 
     fn all<T, const N: usize>(&self, operation: Operation, answers: Vec<T>) -> Result<[T; N], StoreError> {

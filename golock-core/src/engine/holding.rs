@@ -72,8 +72,9 @@ impl Keeper {
             at_least: wanted.lock_at_least,
             deadline,
         };
-        let lease = Lease::new(granted, self.calls.clock.clone(), self.calls.capabilities.backend);
         let now = self.now();
+        let held = self.calls.telemetry.holds(&wanted.name, now);
+        let lease = Lease::new(granted, self.calls.clock.clone(), held);
         let holding = Holding {
             lease: lease.clone(),
             granted: now,

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use super::env::{Clock, Tick};
+use super::telemetry::Held;
 use crate::{FencingToken, GrantId, Label, LockName, LostReason};
 
 /// One grant, from its answer to its end. The belief only ever goes `Held → Released` or `Held → Lost`.
@@ -20,8 +21,8 @@ pub(crate) struct Lease {
     pub(crate) token: FencingToken,
     pub(crate) lock_by: Label,
     pub(crate) at_least: Duration,
+    pub(super) held: Held,
     clock: Clock,
-    backend: &'static str,
     belief: Mutex<Belief>,
     changed: Notify,
 }
@@ -44,20 +45,10 @@ pub(super) struct Granted {
 }
 
 impl Lease {
-    pub(super) fn new(granted: Granted, clock: Clock, backend: &'static str) -> Arc<Self> {
+    pub(super) fn new(granted: Granted, clock: Clock, held: Held) -> Arc<Self> {
         let Granted { name, grant, token, lock_by, at_least, deadline } = granted;
         let belief = Mutex::new(Belief::Held { deadline });
-        Arc::new(Self {
-            name,
-            grant,
-            token,
-            lock_by,
-            at_least,
-            clock,
-            backend,
-            belief,
-            changed: Notify::new(),
-        })
+        Arc::new(Self { name, grant, token, lock_by, at_least, held, clock, belief, changed: Notify::new() })
     }
 
     pub(crate) fn is_held(&self) -> bool {
@@ -90,6 +81,7 @@ impl Lease {
             Belief::Held { deadline } => {
                 // Whoever sleeps until the old deadline looks again by itself then.
                 *deadline = confirmed.max(*deadline);
+                self.held.renewed();
                 true
             }
             Belief::Released | Belief::Lost(_) => false,
@@ -109,8 +101,10 @@ impl Lease {
         let mut belief = self.belief();
         match *belief {
             Belief::Lost(reason) => Err(reason),
-            Belief::Held { .. } | Belief::Released => {
+            Belief::Released => Ok(()),
+            Belief::Held { .. } => {
                 *belief = Belief::Released;
+                self.held.given_back(self.clock.now());
                 Ok(())
             }
         }
@@ -147,7 +141,8 @@ impl Lease {
     fn lost_now(&self, belief: &mut Belief, reason: LostReason) {
         *belief = Belief::Lost(reason);
         self.changed.notify_waiters();
-        warn!(backend = self.backend, lock = %self.name, token = self.token.get(), %reason, "lease lost");
+        self.held.lost(self.clock.now(), reason);
+        warn!(backend = self.held.series.backend, lock = %self.name, token = self.token.get(), %reason, "lease lost");
     }
 
     /// What is believed at this moment: a lease whose deadline has passed is lost before anybody sees it.

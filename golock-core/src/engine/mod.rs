@@ -6,7 +6,7 @@
 //! * [`ending`]: releases and undos, repeated until they are sure;
 //! * [`listener`]: wake-ups pushed by the store;
 //! * [`lease`]: what a lock shares with the keeper; [`call`]: calls on their way; [`command`]: what handles ask;
-//!   [`timers`], [`env`]: time and chance.
+//!   [`timers`], [`env`]: time and chance; [`telemetry`]: what it tells of itself.
 
 mod call;
 mod command;
@@ -17,6 +17,7 @@ mod keeper;
 mod lease;
 mod line;
 mod listener;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -26,3 +27,6 @@ pub(crate) use self::command::{Command, Commands, Reply};
 pub use self::env::Env;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::lease::Lease;
+#[cfg(feature = "metrics")]
+pub(crate) use self::telemetry::Series;
+pub(crate) use self::telemetry::{Group, Telemetry, extending, unlocking};

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::timers::Timer;
-use super::{Calls, Command, Commands, Env, Keeper};
+use super::{Calls, Command, Commands, Env, Keeper, Telemetry};
 use crate::{Error, Lock, LockOptions, LockStore, MemoryStore};
 
 /// A keeper that runs when it is told to, so that a test can look into it in between.
@@ -24,11 +25,13 @@ impl Bench {
     fn new(store: &MemoryStore) -> Self {
         let (env, capabilities) = (Env::system(), store.capabilities());
         let limit = capabilities.request_timeout;
+        let telemetry = Telemetry::new(capabilities.backend, Arc::new(|_| "all".into()));
         let calls = Calls {
-            store: std::sync::Arc::new(store.clone()),
+            store: Arc::new(store.clone()),
             capabilities,
             clock: env.clock.clone(),
             limit,
+            telemetry,
         };
         let (commands, inbox) = mpsc::unbounded_channel();
         let keeper = Keeper::new(calls, env, 0.01, commands.downgrade());

@@ -64,7 +64,7 @@ fn types_borrow_nothing() {
 #[tokio::test(start_paused = true)]
 async fn futures_can_be_sent_and_spawned() {
     let locker = Locker::new(MemoryStore::new());
-    is_send(locker.try_lock(options("job"))).await.unwrap();
+    drop(is_send(locker.try_lock(options("job"))).await.unwrap());
     let lock = is_send(locker.lock(options("job"))).await.unwrap();
     is_send(lock.extend(Duration::from_secs(90))).await.unwrap();
     drop(is_send_and_static(lock.lost()));

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use golock_core::store::{Capabilities, Operation};
-use golock_core::{Error, LockStore, Locker, MemoryStore, StoreErrorKind};
+use golock_core::{Error, Locker, MemoryStore, StoreErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::common::{Fate, LEASE, SOON, Scripted, ms, options, secs, settle, taken_soon};

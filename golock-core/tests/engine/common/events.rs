@@ -1,35 +1,46 @@
 //! Records the events that the engine emits on this thread.
 
+use std::cell::RefCell;
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
-pub(crate) struct Events {
-    lines: Arc<Mutex<Vec<String>>>,
-    _while: DefaultGuard,
+thread_local! {
+    /// What this thread's test has been told, one line an event; `None`: it does not ask.
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
+
+/// Records as long as it lives.
+pub(crate) struct Events(());
 
 impl Events {
     pub(crate) fn record() -> Self {
-        let lines = Arc::default();
-        Self { _while: tracing::subscriber::set_default(Recorder(Arc::clone(&lines))), lines }
+        // One for all threads: where only one of them has a subscriber, tracing may ask another thread's, which has
+        // none, whether an event is of interest, and remember the answer for all.
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| tracing::subscriber::set_global_default(Recorder).unwrap());
+        // Another thread may have asked just before.
+        tracing::callsite::rebuild_interest_cache();
+        LINES.set(Some(Vec::new()));
+        Self(())
     }
 
     /// How many events contain this text.
     pub(crate) fn with(&self, text: &str) -> usize {
-        self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
-    }
-
-    pub(crate) fn all(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
+        LINES.with_borrow(|lines| lines.iter().flatten().filter(|line| line.contains(text)).count())
     }
 }
 
-struct Recorder(Arc<Mutex<Vec<String>>>);
+impl Drop for Events {
+    fn drop(&mut self) {
+        LINES.set(None);
+    }
+}
+
+struct Recorder;
 
 impl Subscriber for Recorder {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
@@ -45,9 +56,12 @@ impl Subscriber for Recorder {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(format!("{}", event.metadata().level()));
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        LINES.with_borrow_mut(|lines| {
+            let Some(lines) = lines else { return };
+            let mut line = Line(format!("{}", event.metadata().level()));
+            event.record(&mut line);
+            lines.push(line.0);
+        });
     }
 
     fn enter(&self, _: &Id) {}

@@ -37,15 +37,13 @@ pub(crate) fn options(name: &str) -> LockOptions {
 }
 
 /// Waits for a condition, in virtual time.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    async move {
-        let polling = async {
-            while !holds() {
-                sleep(ms(1)).await;
-            }
-        };
-        timeout(secs(3600), polling).await.unwrap_or_else(|_| panic!("never: {what}"));
-    }
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let polling = async {
+        while !holds() {
+            sleep(ms(1)).await;
+        }
+    };
+    timeout(secs(3600), polling).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// Lets everything run that can run without time passing.

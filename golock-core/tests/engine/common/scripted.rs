@@ -31,8 +31,6 @@ pub(crate) struct Scripted {
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) operation: Operation,
-    /// How many calls of this operation came before.
-    pub(crate) number: usize,
     pub(crate) at: Instant,
     pub(crate) names: Vec<LockName>,
     pub(crate) grants: Vec<GrantId>,
@@ -203,7 +201,7 @@ impl Scripted {
     {
         let (began, number) = (Instant::now(), self.count(operation));
         let (names, grants): (Vec<_>, Vec<_>) = items.into_iter().unzip();
-        let call = Call { operation, number, at: began, names, grants };
+        let call = Call { operation, at: began, names, grants };
         let fate = (self.state().script)(&call);
         let what = match call.names.len() {
             0..10 => format!("{operation} #{number} {:?} {:?}", call.names, call.grants),

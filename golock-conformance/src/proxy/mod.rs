@@ -18,6 +18,8 @@
 //! # }
 //! ```
 
+mod link;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -25,12 +27,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time;
+use tokio::task::JoinHandle;
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let control = Arc::new(Control::default());
-        let accepting = tokio::spawn(accept(listener, server.into(), Arc::clone(&control)));
+        let accepting = tokio::spawn(link::accept(listener, server.into(), Arc::clone(&control)));
         Ok(Self { address, control, accepting })
     }
 
@@ -108,6 +107,45 @@ impl Proxy {
         self.control.lose_next_answer.load(Ordering::SeqCst)
     }
 
+    /// Throws the next request of a client away, and resets its connection: nothing was executed.
+    pub fn lose_next_request(&self) {
+        self.control.lose_next_request.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the request of [`lose_next_request`](Self::lose_next_request) is still to come.
+    pub fn is_losing_a_request(&self) -> bool {
+        self.control.lose_next_request.load(Ordering::SeqCst)
+    }
+
+    /// Passes half of the next answer of the server on, and resets its connection.
+    pub fn cut_next_answer(&self) {
+        self.control.cut_next_answer.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the answer of [`cut_next_answer`](Self::cut_next_answer) is still to come.
+    pub fn is_cutting_an_answer(&self) -> bool {
+        self.control.cut_next_answer.load(Ordering::SeqCst)
+    }
+
+    /// Takes back what was asked of the next request or answer, if none has come.
+    pub fn spare_the_next(&self) {
+        for next in
+            [&self.control.lose_next_request, &self.control.lose_next_answer, &self.control.cut_next_answer]
+        {
+            next.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Swallows all bytes of both directions from now on: connections stay, and new ones succeed, but nothing arrives.
+    pub fn begin_blackhole(&self) {
+        self.control.blackhole.send_replace(true);
+    }
+
+    /// Swallows no more. Connections that lost bytes are reset, for what is left of them makes no sense.
+    pub fn end_blackhole(&self) {
+        self.control.blackhole.send_replace(false);
+    }
+
     /// Resets every connection there is. New ones are accepted.
     pub fn reset_all(&self) {
         self.control.resets.send_modify(|resets| *resets += 1);
@@ -132,7 +170,10 @@ struct Control {
     round_trips: AtomicU64,
     to_server: Way,
     to_client: Way,
+    lose_next_request: AtomicBool,
     lose_next_answer: AtomicBool,
+    cut_next_answer: AtomicBool,
+    blackhole: watch::Sender<bool>,
     resets: watch::Sender<u64>,
 }
 
@@ -149,100 +190,5 @@ impl Control {
             Direction::ToServer => &self.to_server,
             Direction::ToClient => &self.to_client,
         }
-    }
-}
-
-async fn accept(listener: TcpListener, server: String, control: Arc<Control>) {
-    // Aborted with this task when the proxy is dropped.
-    let mut connections = JoinSet::new();
-    while let Ok((client, _)) = listener.accept().await {
-        control.connections.fetch_add(1, Ordering::SeqCst);
-        connections.spawn(connect(client, server.clone(), Arc::clone(&control)));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn connect(client: TcpStream, server: String, control: Arc<Control>) {
-    let mut resets = control.resets.subscribe();
-    resets.mark_unchanged();
-    // A client whose server is not there sees its connection closed.
-    let Ok(server) = TcpStream::connect(server).await else { return };
-    // Without delay: a round trip counts, not what Nagle makes of it.
-    let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    let link = Link { control: &control, asked: AtomicBool::new(false) };
-    tokio::select! {
-        _ = link.pump(Direction::ToServer, from_client, to_server) => {}
-        _ = link.pump(Direction::ToClient, from_server, to_client) => {}
-        _ = resets.changed() => {}
-    }
-}
-
-/// One connection.
-struct Link<'a> {
-    control: &'a Control,
-    /// The last bytes were the client's.
-    asked: AtomicBool,
-}
-
-impl Link<'_> {
-    async fn pump(
-        &self,
-        direction: Direction,
-        mut from: OwnedReadHalf,
-        mut to: OwnedWriteHalf,
-    ) -> io::Result<()> {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let length = from.read(&mut buffer).await?;
-            if length == 0 {
-                return Ok(());
-            }
-            match direction {
-                Direction::ToServer => self.asked.store(true, Ordering::SeqCst),
-                Direction::ToClient => {
-                    if self.asked.swap(false, Ordering::SeqCst) {
-                        self.control.round_trips.fetch_add(1, Ordering::SeqCst);
-                    }
-                    if self.control.lose_next_answer.swap(false, Ordering::SeqCst) {
-                        return Ok(());
-                    }
-                }
-            }
-            self.stay(direction).await;
-            to.write_all(&buffer[..length]).await?;
-        }
-    }
-
-    /// Returns when the bytes may go on.
-    async fn stay(&self, direction: Direction) {
-        let way = self.control.way(direction);
-        let delay = *way.delay.borrow();
-        if !delay.is_zero() {
-            time::sleep(delay).await;
-        }
-        let mut holding = way.holding.subscribe();
-        if *holding.borrow_and_update() {
-            let _counted = Counted::new(&way.held);
-            // An error would say that the sender is gone, and `self.control` has it.
-            let _ = holding.wait_for(|holding| !holding).await;
-        }
-    }
-}
-
-/// One held packet, also if its connection ends meanwhile.
-struct Counted<'a>(&'a watch::Sender<usize>);
-
-impl<'a> Counted<'a> {
-    fn new(held: &'a watch::Sender<usize>) -> Self {
-        held.send_modify(|held| *held += 1);
-        Self(held)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|held| *held -= 1);
     }
 }
