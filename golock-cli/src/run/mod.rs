@@ -189,7 +189,8 @@ impl Job {
                 reason = &mut lost, if self.lost.is_none() => {
                     self.lost = Some(reason);
                     // Until then nobody else is granted the lock, unless it was forced open: then it is late anyhow.
-                    self.tell(Order::End(self.until.min(Moment::now().plus(self.grace))));
+                    self.until = self.until.min(Moment::now().plus(self.grace));
+                    self.tell(Order::End(self.until));
                 }
                 signal = signals.next() => self.tell(Order::Signal(signal.as_raw())),
                 _ = clock.tick() => {

@@ -127,8 +127,11 @@ impl Watch {
             }
             Order::End(at) => self.end(at),
             Order::Signal(signal) => {
-                if let Some(signal) = Signal::from_named_raw(signal) {
-                    self.group.signal(signal);
+                match Signal::from_named_raw(signal) {
+                    // A stopped command would never hear of it.
+                    Some(Signal::TERM) => self.group.terminate(),
+                    Some(signal) => self.group.signal(signal),
+                    None => {}
                 }
             }
         }
