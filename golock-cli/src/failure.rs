@@ -61,11 +61,6 @@ impl Failure {
         }
     }
 
-    /// With something more to say.
-    pub(crate) fn adding(self, more: &str) -> Self {
-        Self { line: format!("{}: {more}", self.line), ..self }
-    }
-
     /// With another code.
     pub(crate) fn with_code(self, code: u8) -> Self {
         Self { code, ..self }

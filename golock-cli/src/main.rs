@@ -1,5 +1,17 @@
 //! The `golock` command.
 
+#![cfg_attr(
+    not(any(
+        feature = "mongo",
+        feature = "mssql",
+        feature = "mysql",
+        feature = "postgres",
+        feature = "redis",
+        feature = "sqlite"
+    )),
+    allow(dead_code, unused_imports, unused_variables, reason = "without a backend there is little to do")
+)]
+
 mod arguments;
 mod doctor;
 mod failure;

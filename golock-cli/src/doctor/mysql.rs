@@ -1,8 +1,8 @@
 //! What to look for at a server of MySQL or MariaDB.
 
 use golock_conformance::BoxError;
-use golock_mysql::mysql_async::Conn;
 use golock_mysql::mysql_async::prelude::Queryable;
+use golock_mysql::mysql_async::{Conn, Row};
 
 use super::Findings;
 use super::probe::{compare_columns, could_not_ask};
@@ -102,8 +102,11 @@ async fn durability(session: &mut Conn, findings: &mut Findings) -> Result<(), B
             "sync_binlog = 1, where replicas or a recovery from the binary log take over",
         ),
     }
-    // Both names, and the privilege for either, differ from version to version.
-    let replicas = session.query::<golock_mysql::mysql_async::Row, _>("SHOW REPLICAS").await;
+    // MySQL's words, or MariaDB's.
+    let replicas = match session.query::<Row, _>("SHOW REPLICAS").await {
+        Err(_) => session.query::<Row, _>("SHOW SLAVE HOSTS").await,
+        rows => rows,
+    };
     match replicas {
         Ok(rows) if rows.is_empty() => findings.good("replicas", "none are connected"),
         Ok(rows) => findings.warning(

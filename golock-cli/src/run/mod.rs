@@ -43,32 +43,50 @@ pub(crate) use self::watchdog::watch;
 pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
     arguments.check()?;
     let mut signals = Signals::listen()?;
-    let (locker, lock) = tokio::select! {
+    let locker = tokio::select! {
         biased;
-        had = acquire(store, arguments) => had?,
-        // What may have been granted meanwhile is given back at the latest with the end of its lease.
+        locker = store.connect() => locker?,
         signal = signals.next() => return Ok(code_of(signal)),
     };
-    let end = Job::start(arguments, &lock)?.last(&lock, &mut signals).await;
-    let given_back = lock.unlock().await;
-    let code = end?.code(&given_back);
-    if let Err(error) = given_back.as_ref()
-        && code != LOST
-    {
-        say(&match error {
-            Error::Lost { .. } => format!("{} before the command had ended", chain(error)),
-            error => format!("the lock may stay taken until its lease ends: {}", chain(error)),
-        });
-    }
-    locker.shutdown(Duration::ZERO).await;
-    match (code, given_back) {
-        (LOST, Err(error)) => Err(Failure::from(error).with_code(LOST).adding("the command was ended")),
-        (LOST, Ok(())) => {
-            Err(Failure::new(LOST, "the lease could not be renewed in time: the command was ended"))
+    let lock = tokio::select! {
+        biased;
+        lock = acquire(&locker, arguments) => lock?,
+        signal = signals.next() => {
+            // What may have been granted meanwhile is given back.
+            locker.shutdown(UNDONE_WITHIN).await;
+            return Ok(code_of(signal));
         }
-        (code, _) => Ok(code),
+    };
+    let end = match Job::start(arguments, &lock) {
+        Ok(job) => job.last(&lock, &mut signals).await,
+        Err(failure) => Err(failure),
+    };
+    let name = lock.name().clone();
+    let given_back = lock.unlock().await;
+    let End { code, by_us } = end?;
+    match (by_us, given_back) {
+        (false, Ok(())) => Ok(code),
+        // What has ended by itself says itself how.
+        (false, Err(error @ Error::Lost { .. })) => {
+            say(&format!("{} before the command had ended", chain(&error)));
+            Ok(code)
+        }
+        (false, Err(error)) => {
+            say(&format!("{}: it stays taken until its lease ends", chain(&error)));
+            Ok(code)
+        }
+        (true, Err(error @ Error::Lost { .. })) => {
+            Err(Failure::new(LOST, format!("{}: the command was ended", chain(&error))))
+        }
+        (true, _) => {
+            let why = "its lease could not be renewed in time: the command was ended";
+            Err(Failure::new(LOST, format!("lock {name:?}: {why}")))
+        }
     }
 }
+
+/// How long an interrupted acquire may take to be undone.
+const UNDONE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The program to start once more: this one, also if its file has been replaced meanwhile.
 fn itself() -> PathBuf {
@@ -86,17 +104,15 @@ fn adopt_orphans() {
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
-async fn acquire(store: &Store, arguments: &Run) -> Result<(Locker, Lock), Failure> {
-    let locker = store.connect().await?;
+async fn acquire(locker: &Locker, arguments: &Run) -> Result<Lock, Failure> {
     let lock = match arguments.wait {
         None => locker.try_lock(arguments.options()).await,
         Some(_) => locker.lock(arguments.options()).await,
     };
-    let lock = lock.map_err(|error| {
+    lock.map_err(|error| {
         let failure = Failure::from(error);
         if failure.code() == BUSY { failure.with_code(arguments.busy_code) } else { failure }
-    })?;
-    Ok((locker, lock))
+    })
 }
 
 fn code_of(signal: Signal) -> u8 {
@@ -121,13 +137,6 @@ struct Job {
 struct End {
     code: u8,
     by_us: bool,
-}
-
-impl End {
-    fn code(&self, given_back: &Result<(), Error>) -> u8 {
-        // One that ended by itself says itself how.
-        if self.by_us && !matches!(given_back, Err(Error::Store { .. })) { LOST } else { self.code }
-    }
 }
 
 /// How long the watchdog may take to say that a killed group has gone.

@@ -31,7 +31,9 @@ impl Place {
 
     /// With a server for a store.
     pub(crate) fn at(url: &str) -> Self {
-        Self { store: url.to_owned(), ..Self::new() }
+        let mut place = Self::new();
+        url.clone_into(&mut place.store);
+        place
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

@@ -1,5 +1,8 @@
 //! Jobs that contend for one lock, and the register that they write to: what a guard makes of it that compares tokens.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -36,11 +39,10 @@ impl Register {
 
     /// A job that waits for the lock, and then works until it is ended.
     pub(crate) fn contender(&self, place: &Place) -> Running {
-        let options = "run harmed --wait forever --at-most 2s --grace 300ms";
-        let mut command =
-            place.golock_sh(options, &format!("REGISTER={}; export REGISTER\n{SCRIPT}", self.file.display()));
-        command.env("REGISTER", &self.file);
-        place.start(command)
+        let options = "run harmed --wait forever --at-most 4s --grace 500ms";
+        // So the file is named in the command line of each process.
+        let script = format!("REGISTER={}; export REGISTER\n{SCRIPT}", self.file.display());
+        place.start(place.golock_sh(options, &script))
     }
 
     /// Waits for a holder with a larger token, whose grandchild works too.
