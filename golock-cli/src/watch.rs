@@ -70,9 +70,10 @@ impl Screen {
             return Ok(write(&format!("{line}\n"))?);
         }
         let text = match locks {
-            Ok(locks) if locks.is_empty() => format!("no locks held on {backend}"),
+            Ok(locks) if locks.is_empty() => format!("no lock is held on {backend}"),
             Ok(locks) => {
-                format!("{} locks held on {backend}\n\n{}", locks.len(), shown::table(locks))
+                let locks_are = if locks.len() == 1 { "lock is" } else { "locks are" };
+                format!("{} {locks_are} held on {backend}\n\n{}", locks.len(), shown::table(locks))
             }
             Err(failure) => failure.to_string(),
         };

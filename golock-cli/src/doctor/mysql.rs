@@ -93,12 +93,13 @@ async fn durability(session: &mut Conn, findings: &mut Findings) -> Result<(), B
             "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
         ),
     }
-    let log = value(session, "SELECT CONCAT(@@GLOBAL.log_bin, ' ', @@GLOBAL.sync_binlog)").await?;
-    match log.split_once(' ') {
-        Some(("0", _)) | Some((_, "1")) => findings.good("sync_binlog", "1, or no binary log"),
-        _ => findings.warning(
+    let has_log = value(session, "SELECT @@GLOBAL.log_bin").await? != "0";
+    match &*value(session, "SELECT @@GLOBAL.sync_binlog").await? {
+        "1" => findings.good("sync_binlog", "1"),
+        other if !has_log => findings.good("sync_binlog", format!("{other}, but there is no binary log")),
+        other => findings.warning(
             "sync_binlog",
-            log,
+            other,
             "sync_binlog = 1, where replicas or a recovery from the binary log take over",
         ),
     }
@@ -146,5 +147,11 @@ async fn schema(session: &mut Conn, findings: &mut Findings) -> Result<(), BoxEr
 async fn value(session: &mut Conn, sql: &str) -> Result<String, BoxError> {
     // As text, whatever its type.
     let sql = format!("SELECT CAST(({sql}) AS CHAR)");
-    Ok(session.query_first::<Option<String>, _>(sql).await?.flatten().unwrap_or_default())
+    let text = session.query_first::<Option<String>, _>(sql).await?.flatten().unwrap_or_default();
+    // MariaDB's words for MySQL's figures.
+    Ok(match &*text {
+        "ON" => "1".to_owned(),
+        "OFF" => "0".to_owned(),
+        _ => text,
+    })
 }
