@@ -1,5 +1,6 @@
 //! What operators see and do, over a file; and the pages that golock prints of itself.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use golock::{Place, Running, Said};
 use serde_json::json;

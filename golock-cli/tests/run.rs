@@ -1,5 +1,6 @@
 //! `golock run`, over a file: what it runs, how it ends, what others are told meanwhile.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::fs;
 

@@ -1,6 +1,7 @@
 //! golock against every backend that there is: doctor, verify, run, and a server that is stopped and killed under it.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+#![allow(clippy::print_stdout, reason = "whoever runs the tests wants to know how far they are")]
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};

@@ -51,15 +51,13 @@ pub(crate) async fn watch(arguments: Watchdog) -> Result<(), Failure> {
         tokio::select! {
             // What golock has said comes before what the clock says: this process too may have been stopped.
             biased;
-            order = async { match &mut golock { Some(line) => line.next().await, None => std::future::pending().await } } => {
-                match order {
-                    Some(order) => watch.obey(order),
-                    None => {
-                        golock = None;
-                        watch.end(watch.until);
-                    }
+            order = heard(&mut golock) => match order {
+                Some(order) => watch.obey(order),
+                None => {
+                    golock = None;
+                    watch.end(watch.until);
                 }
-            }
+            },
             _ = children.recv() => watch.bury(),
             () = watch.next_step() => watch.step(),
         }
@@ -67,6 +65,14 @@ pub(crate) async fn watch(arguments: Watchdog) -> Result<(), Failure> {
     // Nobody may be left to hear it.
     let _ = line.tell(Word::Ended { code: watch.code(), by_us: watch.asked_at.is_some() });
     Ok(())
+}
+
+/// What golock says next; `None` once: it is gone.
+async fn heard(golock: &mut Option<&mut Line>) -> Option<Order> {
+    match golock {
+        Some(line) => line.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// All by which somebody might want to end or bother golock.
