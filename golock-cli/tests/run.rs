@@ -81,6 +81,16 @@ fn a_command_has_its_input_and_finds_name_and_token() {
 }
 
 #[test]
+fn a_command_is_given_no_other_file() {
+    let place = Place::new();
+    let script = "for fd in /proc/$$/fd/*; do echo ${fd##*/}; done";
+    let files = |said: Said| -> Vec<String> { said.out.lines().map(str::to_owned).collect() };
+    let mut alone = std::process::Command::new("sh");
+    alone.args(["-c", script]).stdin(std::process::Stdio::null());
+    assert_eq!(files(Said::by(place.golock_sh("run nightly", script))), files(Said::by(alone)));
+}
+
+#[test]
 fn signals_are_passed_on() {
     let place = Place::new();
     let script = "trap 'echo usr1' USR1; trap 'echo hup' HUP; trap 'echo term; exit 3' TERM; echo ready

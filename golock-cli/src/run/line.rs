@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 
+use rustix::io::FdFlags;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -176,10 +177,15 @@ pub(super) fn receive_file(stream: &StdStream) -> io::Result<Option<OwnedFd>> {
     rustix::io::retry_on_intr(|| {
         recvmsg(stream, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::empty())
     })?;
-    Ok(control.drain().find_map(|message| match message {
+    let file = control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut files) => files.next(),
         _ => None,
-    }))
+    });
+    if let Some(file) = &file {
+        // Whatever this process starts is given what it is given, and nothing by accident.
+        rustix::io::fcntl_setfd(file, FdFlags::CLOEXEC)?;
+    }
+    Ok(file)
 }
 
 #[cfg(test)]
