@@ -32,7 +32,7 @@ pub use fixture::{
 };
 pub use golock_core::async_trait;
 pub use report::{Outcome, Report};
-pub use run::{run, run_case, run_some};
+pub use run::{run, run_case, run_some, run_telling};
 #[cfg(feature = "runner")]
 pub use runner::main;
 #[doc(hidden)]

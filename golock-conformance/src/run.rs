@@ -20,6 +20,15 @@ pub async fn run(fixture: &dyn Fixture) -> Report {
 
 /// As [`run`], but only the cases that are wanted.
 pub async fn run_some(fixture: &dyn Fixture, wanted: impl Fn(&Case) -> bool) -> Report {
+    run_telling(fixture, wanted, |_, _| {}).await
+}
+
+/// As [`run_some`], and tells of each case when it has ended.
+pub async fn run_telling(
+    fixture: &dyn Fixture,
+    wanted: impl Fn(&Case) -> bool,
+    mut tell: impl FnMut(&Case, &Outcome),
+) -> Report {
     let wanted = cases().iter().filter(|case| wanted(case));
     let (alone, together): (Vec<&Case>, Vec<&Case>) = wanted.partition(|case| case.is_alone());
     let mut report = Report::new(fixture.name());
@@ -27,11 +36,13 @@ pub async fn run_some(fixture: &dyn Fixture, wanted: impl Fn(&Case) -> bool) -> 
         .map(|case| async move { (case, run_case(fixture, case).await) })
         .buffer_unordered(AT_ONCE);
     while let Some((case, outcome)) = outcomes.next().await {
+        tell(case, &outcome);
         report.add(case, outcome);
     }
     drop(outcomes);
     for case in alone {
         let outcome = run_case(fixture, case).await;
+        tell(case, &outcome);
         report.add(case, outcome);
     }
     report

@@ -9,11 +9,14 @@ mod session;
 mod statements;
 mod store;
 mod table;
+mod tool;
 mod url;
 
 pub use builder::MssqlStoreBuilder;
 pub use store::MssqlStore;
 pub use tiberius;
+#[doc(hidden)]
+pub use tool::ToolSessions;
 
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]

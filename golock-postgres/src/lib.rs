@@ -12,11 +12,14 @@ mod statements;
 mod store;
 mod table;
 mod tls;
+mod tool;
 mod url;
 
 pub use builder::PostgresStoreBuilder;
 pub use deadpool_postgres;
 pub use store::PostgresStore;
+#[doc(hidden)]
+pub use tool::tool_session;
 
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]

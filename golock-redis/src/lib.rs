@@ -13,11 +13,14 @@ mod scripts;
 mod session;
 mod store;
 mod tls;
+mod tool;
 mod url;
 
 pub use builder::RedisStoreBuilder;
 pub use fred;
 pub use store::RedisStore;
+#[doc(hidden)]
+pub use tool::ToolConnection;
 
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]

@@ -1,0 +1,169 @@
+//! What to look for at a server of PostgreSQL.
+
+use golock_conformance::BoxError;
+use golock_postgres::deadpool_postgres::tokio_postgres::{Client, SimpleQueryMessage};
+use golock_postgres::tool_session;
+
+use super::Findings;
+use super::probe::{compare_columns, could_not_ask};
+
+const COLUMNS: [&str; 8] = [
+    "name bytea NOT NULL",
+    "grant_id bytea",
+    "released_grant bytea",
+    "lock_by text NOT NULL",
+    "token bigint NOT NULL",
+    "locked_at timestamp with time zone NOT NULL",
+    "expires_at timestamp with time zone NOT NULL",
+    "waiters_until timestamp with time zone",
+];
+
+pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), BoxError> {
+    let session = tool_session(url).await?;
+    version(&session, findings).await?;
+    pooler(url, &session, findings).await?;
+    role(&session, findings).await?;
+    durability(&session, findings).await?;
+    schema(&session, findings).await?;
+    Ok(())
+}
+
+async fn version(session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
+    let told = format!("PostgreSQL {}", setting(session, "server_version").await?);
+    let number: u32 = setting(session, "server_version_num").await?.parse()?;
+    match number {
+        150_000.. => findings.good("version", told),
+        120_000.. => findings.note("version", told, "golock is tested with PostgreSQL 15 and 18"),
+        _ => {
+            findings.warning("version", told, "it is no longer maintained, and golock was not tested with it")
+        }
+    }
+    Ok(())
+}
+
+/// Two sessions that are open at once have two processes, unless a pooler lends them one by turns.
+async fn pooler(url: &str, session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
+    let pid = "SELECT pg_backend_pid()";
+    let other = tool_session(url).await?;
+    let ours = value(session, pid).await?;
+    other.batch_execute("BEGIN").await?;
+    let theirs = value(&other, pid).await;
+    other.batch_execute("ROLLBACK").await?;
+    if ours == theirs? {
+        findings.fault(
+            "pooler",
+            "two sessions share one process of the server: a pooler in transaction or statement mode",
+            "golock needs sessions of its own (settings, prepared statements, LISTEN): connect past pgbouncer, or to a pool \
+             with pool_mode = session",
+        );
+    } else {
+        findings.good("pooler", "none in transaction mode");
+    }
+    Ok(())
+}
+
+async fn role(session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
+    if value(session, "SELECT pg_is_in_recovery()::text").await? == "true" {
+        findings.fault(
+            "role",
+            "a standby",
+            "let the URL name the primary, or target_session_attrs=read-write",
+        );
+    } else {
+        findings.good("role", "primary");
+    }
+    // Without pg_monitor the rows are there, but what they say is hidden.
+    let sql = "SELECT count(*) FILTER (WHERE sync_state = 'async')::text FROM pg_stat_replication";
+    match value(session, sql).await {
+        Ok(count) if count == "0" => findings.good("standbys", "none that is asynchronous, as far as this user sees"),
+        Ok(count) => findings.warning(
+            "standbys",
+            format!("{count} asynchronous"),
+            "a failover to one may lose grants: promote synchronous ones only (synchronous_standby_names), or let what is \
+             locked check tokens",
+        ),
+        Err(error) => could_not_ask(findings, "standbys", &*error),
+    }
+    Ok(())
+}
+
+async fn durability(session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
+    for (name, advice) in [
+        ("fsync", "fsync = on: without it a crash of the machine may lose grants, or everything"),
+        ("full_page_writes", "full_page_writes = on: without it a crash may damage the table"),
+    ] {
+        match &*setting(session, name).await? {
+            "on" => findings.good(name, "on"),
+            other => findings.fault(name, other, advice),
+        }
+    }
+    match &*setting(session, "synchronous_commit").await? {
+        "off" => findings.note(
+            "synchronous_commit",
+            "off",
+            "golock's own sessions turn it on for grants; other writes may still be lost in a crash",
+        ),
+        other => findings.good("synchronous_commit", other),
+    }
+    Ok(())
+}
+
+async fn schema(session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
+    let sql = "SELECT a.attname || ' ' || format_type(a.atttypid, a.atttypmod) ||
+                      CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+               FROM pg_attribute a
+               WHERE a.attrelid = to_regclass('golock') AND a.attnum > 0 AND NOT a.attisdropped";
+    let columns = values(session, sql).await?;
+    compare_columns(findings, &columns, &COLUMNS);
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let key = "SELECT count(*)::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+               WHERE i.indrelid = to_regclass('golock') AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1
+                 AND i.indpred IS NULL AND a.attname = 'name'";
+    if value(session, key).await? == "0" {
+        findings.fault(
+            "primary key",
+            "name is not unique: two holders",
+            "ALTER TABLE golock ADD PRIMARY KEY (name)",
+        );
+    }
+    let indexes = "SELECT (count(*) - 1)::text FROM pg_index WHERE indrelid = to_regclass('golock')";
+    match &*value(session, indexes).await? {
+        "0" | "-1" => {}
+        more => findings.note(
+            "indexes",
+            format!("{more} besides the primary key"),
+            "each makes every renewal write to it: drop those on columns other than name",
+        ),
+    }
+    let missing = "SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
+                   WHERE NOT has_table_privilege(to_regclass('golock'), p)";
+    match values(session, missing).await?.first() {
+        Some(missing) if !missing.is_empty() => findings.fault(
+            "table privileges",
+            format!("without {missing}"),
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON golock TO this role",
+        ),
+        _ => findings.good("table privileges", "SELECT, INSERT, UPDATE, DELETE"),
+    }
+    Ok(())
+}
+
+async fn setting(session: &Client, name: &str) -> Result<String, BoxError> {
+    value(session, &format!("SHOW {name}")).await
+}
+
+async fn value(session: &Client, sql: &str) -> Result<String, BoxError> {
+    Ok(values(session, sql).await?.into_iter().next().unwrap_or_default())
+}
+
+/// The first column of each row. By the simple protocol: a pooler need not know prepared statements.
+async fn values(session: &Client, sql: &str) -> Result<Vec<String>, BoxError> {
+    let messages = session.simple_query(sql).await?;
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
+        _ => None,
+    });
+    Ok(rows.collect())
+}

@@ -1,0 +1,86 @@
+//! What to look for at a file of SQLite.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use golock_conformance::BoxError;
+use rusqlite::{Connection, OpenFlags};
+
+use super::Findings;
+use super::probe::compare_columns;
+use crate::store::sqlite_path;
+
+const COLUMNS: [&str; 7] = [
+    "name BLOB NOT NULL",
+    "grant_id BLOB",
+    "released_grant BLOB",
+    "lock_by TEXT NOT NULL",
+    "token INTEGER NOT NULL",
+    "locked_at INTEGER NOT NULL",
+    "expires_at INTEGER NOT NULL",
+];
+
+pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), BoxError> {
+    let path = sqlite_path(url);
+    findings.good("file", path.display().to_string());
+    file_system(&path, findings)?;
+    let mode = path.metadata()?.mode();
+    if mode & 0o002 != 0 {
+        findings.warning("mode", format!("{:o}: anybody may write it", mode & 0o777), "chmod o-w");
+    }
+    // Another connection of this process's own SQLite: its locks stay.
+    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    findings.good("version", format!("SQLite {}", rusqlite::version()));
+    let journal: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    if journal == "wal" {
+        findings.good("journal_mode", "wal");
+    } else {
+        findings.fault("journal_mode", journal, "PRAGMA journal_mode = wal, with nobody else at the file");
+    }
+    let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if check == "ok" {
+        findings.good("quick_check", check);
+    } else {
+        findings.fault(
+            "quick_check",
+            check,
+            "the file is damaged: end what uses it, and delete it with its -wal and -shm",
+        );
+    }
+    let sql = "SELECT name || ' ' || type || CASE WHEN \"notnull\" THEN ' NOT NULL' ELSE '' END \
+               FROM pragma_table_info('golock')";
+    let mut columns = connection.prepare(sql)?;
+    let columns = columns.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    compare_columns(findings, &columns, &COLUMNS);
+    Ok(())
+}
+
+/// Locks between processes are the file system's.
+#[cfg(target_os = "linux")]
+fn file_system(path: &Path, findings: &mut Findings) -> Result<(), BoxError> {
+    const NETWORKED: [(i64, &str); 6] = [
+        (0x6969, "NFS"),
+        (0x517b, "SMB"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB2"),
+        (0x0102_1997, "9p"),
+        (0x00c3_6400, "Ceph"),
+    ];
+    let kind = i64::try_from(rustix::fs::statfs(path)?.f_type).unwrap_or(0) & 0xffff_ffff;
+    match NETWORKED.iter().find(|(magic, _)| *magic == kind) {
+        Some((_, name)) => findings.fault(
+            "file system",
+            format!("{name}: it has neither the locks nor the shared memory that SQLite rests on"),
+            "put the file on a disk of this machine, or take a server for a store",
+        ),
+        None => findings.good("file system", "of this machine"),
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_: &Path, _: &mut Findings) -> Result<(), BoxError> {
+    Ok(())
+}
