@@ -28,13 +28,20 @@ pub(crate) trait Database: Send + Sync {
     /// How long the smallest request takes, so many times in a row.
     async fn round_trips(&self, url: &str, samples: usize) -> Result<Vec<Duration>, BoxError>;
 
-    /// How many commands of lock clients the server has seen, if it counts them exactly. Elsewhere the proxy counts.
-    async fn commands(&self, _url: &str) -> Result<Option<u64>, BoxError> {
+    /// The server's own count of commands, if it is exact. Elsewhere the proxy counts.
+    async fn counter(&self, _url: &str) -> Result<Option<Box<dyn Counter>>, BoxError> {
         Ok(None)
     }
 
     /// Puts so many names, all of them free, into golock's table `space`, which is there. Their names: [`row`].
     async fn fill(&self, url: &str, space: &str, rows: usize) -> Result<(), BoxError>;
+}
+
+/// Counts on a connection of its own, which is there before anything is counted.
+#[async_trait]
+pub(crate) trait Counter: Send + Sync {
+    /// How many commands of lock clients the server has seen so far.
+    async fn commands(&self) -> Result<u64, BoxError>;
 }
 
 /// The name of a row put there by [`Database::fill`].

@@ -108,9 +108,8 @@ struct Sessions {
 impl Contender for Sessions {
     async fn client(&self) -> Result<Box<dyn Client>, BoxError> {
         let mut conn = connect(&self.url).await?;
-        conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, time_zone = '+00:00'")
-            .await
-            .ok();
+        // As golock's sessions: nothing but the row itself is locked.
+        conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
         let session = Session { conn, grants: 0, held: None };
         Ok(match self.locks {
             Locks::Row => Box::new(RowTask(session)),

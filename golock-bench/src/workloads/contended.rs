@@ -3,13 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::try_join_all;
-use golock_conformance::proxy::Proxy;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::meter::Meter;
 use super::{Bench, Values, fresh_name, patiently};
 use crate::contender::{BoxError, Contender, Entry, Place, Role};
-use crate::databases::{Database, address, at};
+use crate::databases::Database;
 use crate::say;
 
 pub(super) async fn run(bench: &mut Bench<'_>, tasks: usize) {
@@ -19,6 +19,7 @@ pub(super) async fn run(bench: &mut Bench<'_>, tasks: usize) {
     let (url, span) = (bench.url, bench.effort.span);
     let measure = async |entry: Entry| {
         let contender = (entry.open)(Place::new(url, tasks)).await?;
+        warm_up(&*contender, tasks).await?;
         let grants = contended(&*contender, tasks, &fresh_name("one"), span).await?;
         Ok(values(&grants, tasks, span))
     };
@@ -83,7 +84,12 @@ fn values(grants: &[Grant], tasks: usize, span: Duration) -> Values {
     ]
 }
 
-/// Requests a hand-off, by the server's own count or the proxy's.
+/// Has a few tasks wait for one another: connections are open, statements prepared, and who listens listens.
+pub(super) async fn warm_up(contender: &dyn Contender, tasks: usize) -> Result<(), BoxError> {
+    contended(contender, tasks.min(4), &fresh_name("warm-up"), Duration::from_millis(100)).await.map(drop)
+}
+
+/// Requests a hand-off.
 async fn requests(
     database: &dyn Database,
     url: &str,
@@ -91,17 +97,12 @@ async fn requests(
     tasks: usize,
     span: Duration,
 ) -> Result<Values, BoxError> {
-    let proxy = Proxy::start(address(url)).await?;
-    let contender = (entry.open)(Place::new(&at(url, proxy.address()), tasks)).await?;
-    // Statements are prepared, and who listens listens, before anything is counted.
-    contended(&*contender, tasks, &fresh_name("one"), span).await?;
-    let before = (database.commands(url).await?, proxy.round_trips());
-    let grants = contended(&*contender, tasks, &fresh_name("one"), span).await?.len();
-    let after = (database.commands(url).await?, proxy.round_trips());
-    let requests = match (before.0, after.0) {
-        (Some(before), Some(after)) => after - before,
-        _ => after.1 - before.1,
-    };
+    let meter = Meter::start(database, url).await?;
+    let contender = (entry.open)(Place::new(&meter.url, tasks)).await?;
+    warm_up(&*contender, tasks).await?;
+    let before = meter.requests().await?;
+    let grants = contended(&*contender, tasks, &fresh_name("one"), span * 2).await?.len();
+    let requests = meter.requests().await? - before;
     Ok(vec![("requests_per_handoff", requests as f64 / grants as f64)])
 }
 

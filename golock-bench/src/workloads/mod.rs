@@ -1,6 +1,7 @@
 //! The workloads, and what they share: contenders take turns, and one that fails is named and left out.
 
 mod contended;
+mod meter;
 mod pairs;
 pub(crate) mod processes;
 mod renewing;

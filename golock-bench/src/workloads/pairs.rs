@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use golock_conformance::proxy::Proxy;
 use tokio::task::JoinSet;
 
+use super::meter::Meter;
 use super::{Bench, Values, millis, patiently};
 use crate::contender::{BoxError, Contender, Entry, Place, Role};
-use crate::databases::{address, at};
+use crate::databases::Database;
 use crate::results::percentile;
 use crate::say;
 
@@ -26,7 +26,7 @@ pub(super) async fn run(bench: &mut Bench<'_>, workload: &str, tasks: usize) {
         bench.results.compare_with(subject, metric, "raw");
     }
     for entry in entries {
-        match patiently(count(url, entry, tasks, span)).await {
+        match patiently(count(bench.database, url, entry, tasks, span)).await {
             Ok(counted) => bench.add(subject, entry.label, &counted),
             Err(error) => bench.failed(subject, entry, &error),
         }
@@ -71,22 +71,28 @@ async fn pairs(contender: &dyn Contender, tasks: usize, span: Duration) -> Resul
 }
 
 /// What the proxy sees, which has no hurry: for one task the round trips a pair, for more the connections.
-async fn count(url: &str, entry: Entry, tasks: usize, span: Duration) -> Result<Vec<Values>, BoxError> {
-    let proxy = Proxy::start(address(url)).await?;
-    let contender = (entry.open)(Place::new(&at(url, proxy.address()), tasks)).await?;
+async fn count(
+    database: &dyn Database,
+    url: &str,
+    entry: Entry,
+    tasks: usize,
+    span: Duration,
+) -> Result<Vec<Values>, BoxError> {
+    let meter = Meter::start(database, url).await?;
+    let contender = (entry.open)(Place::new(&meter.url, tasks)).await?;
     if tasks > 1 {
         pairs(&*contender, tasks, span).await?;
-        return Ok(vec![vec![("connections", proxy.connections() as f64)]]);
+        return Ok(vec![vec![("connections", meter.connections() as f64)]]);
     }
     let mut client = contender.client().await?;
     let mut counted = Vec::new();
     for group in 0..=GROUPS {
-        let before = proxy.round_trips();
+        let before = meter.round_trips();
         for _ in 0..PAIRS {
             client.lock(&own_name(0)).await?;
             client.unlock().await?;
         }
-        let round_trips = (proxy.round_trips() - before) as f64 / PAIRS as f64;
+        let round_trips = (meter.round_trips() - before) as f64 / PAIRS as f64;
         // The first group prepares statements and fills pools.
         if group > 0 {
             counted.push(vec![("round_trips_per_pair", round_trips)]);

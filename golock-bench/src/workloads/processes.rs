@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::contended::contended;
+use super::contended::{contended, warm_up};
 use super::{Bench, TASKS_A_PROCESS, Values, fresh_name};
 use crate::contender::{BoxError, Entry, Place, Role};
 use crate::databases;
@@ -118,8 +118,7 @@ pub(crate) async fn child(mut arguments: impl Iterator<Item = String>) -> Result
     let entry =
         database.contenders().iter().find(|entry| entry.label == contender).ok_or("no such contender")?;
     let contender = (entry.open)(Place::new(&env::var(URL)?, TASKS_A_PROCESS)).await?;
-    // Connections are open and statements prepared before the start.
-    contended(&*contender, 1, &fresh_name("warm-up"), Duration::from_millis(50)).await?;
+    warm_up(&*contender, TASKS_A_PROCESS).await?;
 
     let (mut orders, mut answers) = (BufReader::new(tokio::io::stdin()), tokio::io::stdout());
     answers.write_all(format!("{READY}\n").as_bytes()).await?;

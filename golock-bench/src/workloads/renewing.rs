@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use golock_conformance::proxy::Proxy;
 use tokio::time::sleep;
 
+use super::meter::Meter;
 use super::{Bench, Values, patiently};
 use crate::contender::{BoxError, Entry, Place, Renewed};
-use crate::databases::{Database, address, at};
+use crate::databases::Database;
 use crate::options::Effort;
 use crate::{heap, say};
 
@@ -33,8 +33,8 @@ async fn renewed(
     entry: Entry,
     effort: Effort,
 ) -> Result<Vec<Values>, BoxError> {
-    let proxy = Proxy::start(address(url)).await?;
-    let place = Place::new(&at(url, proxy.address()), AT_ONCE).with_lease(effort.lease);
+    let meter = Meter::start(database, url).await?;
+    let place = Place::new(&meter.url, AT_ONCE).with_lease(effort.lease);
     let contender = (entry.open)(place).await?;
     let names: Vec<String> = (0..effort.leases).map(|number| format!("lease-{number:08}")).collect();
     // Connections, prepared statements and caches are not the leases'.
@@ -56,14 +56,13 @@ async fn renewed(
     sleep(Duration::from_millis(200)).await;
     let bytes = heap().saturating_sub(before) as f64 / effort.leases as f64;
 
-    let count = async || Ok::<_, BoxError>(database.commands(url).await?.unwrap_or(proxy.round_trips()));
     // From the second third on all have been renewed once.
     sleep(effort.lease / 3).await;
     let mut windows = Vec::new();
     for _ in 0..effort.repetitions {
-        let (sent, begun) = (count().await?, Instant::now());
+        let (sent, begun) = (meter.requests().await?, Instant::now());
         sleep(effort.lease / 3).await;
-        let sent = (count().await? - sent) as f64;
+        let sent = (meter.requests().await? - sent) as f64;
         windows.push(vec![("requests_per_s", sent / begun.elapsed().as_secs_f64())]);
     }
     let lost = held.iter().filter(|lock| !lock.is_held()).count();

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use golock_conformance::proxy::Proxy;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::meter::Meter;
 use super::{Bench, Values, WAITERS, fresh_name, millis, patiently};
 use crate::contender::{BoxError, Contender, Entry, Place, Role};
-use crate::databases::{Database, address, at};
+use crate::databases::Database;
 use crate::options::Effort;
 use crate::results::percentile;
 use crate::say;
@@ -77,25 +77,24 @@ async fn idle(
     entry: Entry,
     effort: Effort,
 ) -> Result<Vec<Values>, BoxError> {
-    let proxy = Proxy::start(address(url)).await?;
+    let meter = Meter::start(database, url).await?;
     let holders = (entry.open)(Place::new(url, 1)).await?;
-    let waiters = (entry.open)(Place::new(&at(url, proxy.address()), WAITERS)).await?;
+    let waiters = (entry.open)(Place::new(&meter.url, WAITERS)).await?;
     let name = fresh_name("kept");
     let mut holder = holders.client().await?;
     holder.lock(&name).await?;
     let _idle = wait(&waiters, WAITERS, &name).await?;
 
-    let count = async || Ok::<_, BoxError>(database.commands(url).await?.unwrap_or(proxy.round_trips()));
-    let (start, mut windows) = (count().await?, Vec::new());
+    let (start, mut windows) = (meter.requests().await?, Vec::new());
     for _ in 0..effort.repetitions {
-        let (before, begun) = (count().await?, Instant::now());
+        let (before, begun) = (meter.requests().await?, Instant::now());
         sleep(effort.idle).await;
-        let sent = (count().await? - before) as f64;
+        let sent = (meter.requests().await? - before) as f64;
         windows.push(vec![("idle_requests_per_s", sent / begun.elapsed().as_secs_f64())]);
     }
     if let Some(first) = windows.first_mut() {
-        first.push(("idle_requests", (count().await? - start) as f64));
-        first.push(("connections", proxy.connections() as f64));
+        first.push(("idle_requests", (meter.requests().await? - start) as f64));
+        first.push(("connections", meter.connections() as f64));
     }
     Ok(windows)
 }

@@ -13,7 +13,7 @@ use golock_redis::fred::interfaces::ClientLike;
 use golock_redis::fred::types::config::Config;
 use golock_redis::fred::types::{ClusterHash, CustomCommand, Value};
 
-use super::{Database, row};
+use super::{Counter, Database, row};
 use crate::contender::{BoxError, Contender, Entry, Place, Role};
 use crate::golock::Golock;
 use crate::servers::{self, Kind};
@@ -60,15 +60,8 @@ impl Database for Redis {
         Ok(took)
     }
 
-    /// Scripts, functions and the bare commands that clients send. What scripts call is not among them.
-    async fn commands(&self, url: &str) -> Result<Option<u64>, BoxError> {
-        const SENT: [&str; 6] = ["set", "eval", "evalsha", "fcall", "subscribe", "ping"];
-        let info = run(&connect(url).await?, &["INFO", "commandstats"]).await?;
-        let counted = info.lines().filter_map(|line| {
-            let (name, values) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-            SENT.contains(&name).then(|| values.split(',').next()?.parse::<u64>().ok())?
-        });
-        Ok(Some(counted.sum()))
+    async fn counter(&self, url: &str) -> Result<Option<Box<dyn Counter>>, BoxError> {
+        Ok(Some(Box::new(CommandStats(connect(url).await?))))
     }
 
     async fn fill(&self, url: &str, space: &str, rows: usize) -> Result<(), BoxError> {
@@ -84,6 +77,22 @@ impl Database for Redis {
         }
         debug_assert_eq!(row(7), "row-00000007");
         Ok(())
+    }
+}
+
+struct CommandStats(Client);
+
+#[async_trait]
+impl Counter for CommandStats {
+    /// Scripts, functions and the bare commands that clients send. What scripts call is not among them.
+    async fn commands(&self) -> Result<u64, BoxError> {
+        const SENT: [&str; 6] = ["set", "eval", "evalsha", "fcall", "subscribe", "ping"];
+        let info = run(&self.0, &["INFO", "commandstats"]).await?;
+        let counted = info.lines().filter_map(|line| {
+            let (name, values) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            SENT.contains(&name).then(|| values.split(',').next()?.parse::<u64>().ok())?
+        });
+        Ok(counted.sum())
     }
 }
 
