@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use self::plot::{Bar, Group, Plot};
-use self::table::{Table, ratio, ratio_and_rate};
+use self::table::{Table, number, ratio, ratio_and_rate};
 use crate::contender::BoxError;
 use crate::options::Options;
 use crate::results::{Results, Row, Subject};
@@ -69,55 +69,53 @@ impl<'a> Report<'a> {
         self.servers.iter().map(|(id, _)| *id).collect()
     }
 
-    /// What is measured as a rate: a line a contender, a column for each workload and number of tasks.
+    /// What is measured as a rate, for each workload and number of tasks.
     fn rates(&self, backend: &'a str) -> Table {
-        let mut columns: Vec<(String, Subject<'_>, &str)> = Vec::new();
+        let mut columns = Vec::new();
         for (workload, tasks) in OWN_NAMES {
-            columns.push((
-                format!("{workload}, {tasks}"),
-                Subject { workload, backend, tasks },
-                "pairs_per_s",
-            ));
+            let subject = Subject { workload, backend, tasks };
+            columns.push(Column::new(format!("{workload}, {tasks}"), subject, "pairs_per_s", ratio_and_rate));
         }
         for tasks in ONE_NAME {
             let subject = Subject { workload: "W3", backend, tasks };
-            columns.push((format!("W3, {tasks}"), subject, "handoffs_per_s"));
+            columns.push(Column::new(format!("W3, {tasks}"), subject, "handoffs_per_s", ratio_and_rate));
         }
         for (workload, processes) in PROCESSES {
             let subject = Subject { workload, backend, tasks: TASKS_A_PROCESS };
-            columns.push((format!("W3, {processes} processes"), subject, "process_changes_per_s"));
+            let title = format!("W3, {processes} processes");
+            columns.push(Column::new(title, subject, "process_changes_per_s", ratio_and_rate));
         }
-        let head = columns.iter().map(|(title, ..)| title.clone());
-        let mut table = Table::new(["contender".to_owned()].into_iter().chain(head));
-        for contender in self.contenders(backend) {
-            let cells = columns.iter().map(|(_, subject, metric)| {
-                self.results.find(*subject, contender, metric).map(ratio_and_rate).unwrap_or_default()
-            });
-            table.push([contender.to_owned()].into_iter().chain(cells));
-        }
-        table
+        self.table(backend, &columns)
     }
 
     /// What is measured of those that wait.
     fn waits(&self, backend: &'a str) -> Table {
-        let subject = Subject { workload: "W4", backend, tasks: WAITERS };
+        let idle = Subject { workload: "W4", backend, tasks: WAITERS };
         let many = Subject { workload: "W3", backend, tasks: 128 };
         let eight = Subject { workload: "W3-8-processes", backend, tasks: TASKS_A_PROCESS };
-        let columns: [(&str, Subject<'_>, &str, fn(&Row) -> String); 6] = [
-            ("requests a hand-off, 128 tasks", many, "requests_per_handoff", table::number),
-            ("max − min turns, 128 tasks", many, "grants_a_task_spread", table::number),
-            ("slowest/fastest of 8 processes", eight, "slowest_to_fastest", table::number),
-            ("requests/s of 100 idle waiters", subject, "idle_requests_per_s", table::number),
-            ("wake-up p50, in round trips", subject, "wakeup_p50_ms", ratio),
-            ("wake-up p99, in round trips", subject, "wakeup_p99_ms", ratio),
-        ];
-        let mut table = Table::new(["contender"].into_iter().chain(columns.iter().map(|column| column.0)));
+        self.table(
+            backend,
+            &[
+                Column::new("requests a hand-off, 128 tasks", many, "requests_per_handoff", number),
+                Column::new("max − min grants, 128 tasks", many, "grants_a_task_spread", number),
+                Column::new("slowest/fastest of 8 processes", eight, "slowest_to_fastest", number),
+                Column::new("requests/s of 100 idle waiters", idle, "idle_requests_per_s", number),
+                Column::new("wake-up p50, in round trips", idle, "wakeup_p50_ms", ratio),
+                Column::new("wake-up p99, in round trips", idle, "wakeup_p99_ms", ratio),
+            ],
+        )
+    }
+
+    /// A line for each contender of which one of the columns says something.
+    fn table(&self, backend: &str, columns: &[Column<'_>]) -> Table {
+        let head = columns.iter().map(|column| column.title.as_str());
+        let mut table = Table::new(["contender"].into_iter().chain(head));
         for contender in self.contenders(backend) {
-            let cells: Vec<String> = columns
-                .iter()
-                .map(|(_, subject, metric, shown)| self.results.find(*subject, contender, metric).map(shown))
-                .map(Option::unwrap_or_default)
-                .collect();
+            let cell = |column: &Column<'_>| {
+                let row = self.results.find(column.subject, contender, column.metric);
+                row.map(column.shown).unwrap_or_default()
+            };
+            let cells: Vec<String> = columns.iter().map(cell).collect();
             if cells.iter().any(|cell| !cell.is_empty()) {
                 table.push([contender.to_owned()].into_iter().chain(cells));
             }
@@ -172,6 +170,25 @@ impl<'a> Report<'a> {
             Group { label: (*backend).to_owned(), bars }
         };
         self.backends().iter().map(group).collect()
+    }
+}
+
+/// Where a column's values come from, and how they are shown.
+struct Column<'a> {
+    title: String,
+    subject: Subject<'a>,
+    metric: &'static str,
+    shown: fn(&Row) -> String,
+}
+
+impl<'a> Column<'a> {
+    fn new(
+        title: impl Into<String>,
+        subject: Subject<'a>,
+        metric: &'static str,
+        shown: fn(&Row) -> String,
+    ) -> Self {
+        Self { title: title.into(), subject, metric, shown }
     }
 }
 

@@ -99,7 +99,7 @@ impl<'a> Bench<'a> {
                 }
             }
         }
-        for (entry, values) in entries.iter().zip(measured.into_iter()) {
+        for (entry, values) in entries.iter().zip(measured) {
             self.add(subject, entry.label, &values.unwrap_or_default());
         }
     }
