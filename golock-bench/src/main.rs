@@ -15,6 +15,7 @@ use std::env;
 use std::process::ExitCode;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::contender::BoxError;
 use self::options::{Options, USAGE};
@@ -59,16 +60,28 @@ async fn bench(arguments: impl Iterator<Item = String>) -> Result<bool, BoxError
             let server = Server::open(database).await?;
             servers.push((database.kind().id, server.title.clone()));
             workloads::run(&options, database, &server.url, &mut results).await;
+            // What comes next may take an hour, or not come to its end.
+            Report::new(&options, &results, &servers).write_json()?;
         }
         Ok::<_, BoxError>(())
     };
     tokio::select! {
         // The containers go when this does.
-        _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
+        told = told_to_end() => return told,
         measured = measuring => measured?,
     }
     Report::new(&options, &results, &servers).write()?;
     Ok(results.failures.is_empty())
+}
+
+/// Returns, with an error that says so, at SIGINT and SIGTERM.
+async fn told_to_end() -> Result<bool, BoxError> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
+    Err("told to end".into())
 }
 
 /// Bytes on the heap now.

@@ -31,9 +31,14 @@ impl<'a> Report<'a> {
         Self { options, results, servers }
     }
 
+    /// The rows alone.
+    pub(crate) fn write_json(&self) -> Result<(), BoxError> {
+        write(&self.options.json, &serde_json::to_string_pretty(&self.results.rows)?)
+    }
+
+    /// Everything but the rows.
     #[allow(clippy::print_stdout, reason = "the table is what the command is for")]
     pub(crate) fn write(&self) -> Result<(), BoxError> {
-        write(&self.options.json, &serde_json::to_string_pretty(&self.results.rows)?)?;
         fs::create_dir_all(&self.options.plots)?;
         for (name, plot) in self.plots() {
             write(&self.options.plots.join(format!("{name}.svg")), &plot.svg())?;
