@@ -55,6 +55,11 @@ impl<'a> Report<'a> {
         let mut text = readme::origin(self.options, self.servers);
         text += "\n### Targets\n\n";
         text += &targets::table(self.results, &self.backends(), self.options.effort).markdown();
+        if self.options.write_readme {
+            for (name, plot) in self.plots() {
+                text += &format!("\n![{}](plots/{name}.svg)\n", plot.title);
+            }
+        }
         for (backend, _) in self.servers {
             text += &format!("\n### {backend}: ratios, and what was measured\n\n");
             text += &self.rates(backend).markdown();
