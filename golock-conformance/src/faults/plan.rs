@@ -53,15 +53,25 @@ impl Plan {
         }
     }
 
-    /// As `GOLOCK_FAULTS_SEED` (1 by default) and `GOLOCK_FAULTS_SECONDS` (20 by default) say.
+    /// The same with as many callers a locker, at least one: fewer for a server that is slow, which would else be asked for more
+    /// than it can answer in time.
+    #[must_use]
+    pub fn callers(mut self, callers: usize) -> Self {
+        self.callers = callers.max(1);
+        self
+    }
+
+    /// As `GOLOCK_FAULTS_SEED` (1 by default), `GOLOCK_FAULTS_SECONDS` (20) and `GOLOCK_FAULTS_CALLERS` (12) say.
     ///
     /// # Panics
     /// If one of them is not a number.
     pub fn from_env() -> Self {
-        Self::new(
-            variable("GOLOCK_FAULTS_SEED").unwrap_or(1),
-            Duration::from_secs(variable("GOLOCK_FAULTS_SECONDS").unwrap_or(20)),
-        )
+        let seconds = Duration::from_secs(variable("GOLOCK_FAULTS_SECONDS").unwrap_or(20));
+        let plan = Self::new(variable("GOLOCK_FAULTS_SEED").unwrap_or(1), seconds);
+        match variable("GOLOCK_FAULTS_CALLERS") {
+            Some(callers) => plan.callers(callers.try_into().unwrap_or(usize::MAX)),
+            None => plan,
+        }
     }
 
     /// The schedule, a round at a time and without end, out of these kinds: each kind comes once before any comes again.
