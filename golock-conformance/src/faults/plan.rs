@@ -37,7 +37,7 @@ pub struct Step {
 }
 
 impl Plan {
-    /// A run of this length, its faults from this seed: four lockers of twelve callers on twelve names, with leases up to 2 s.
+    /// A run of this length, its faults from this seed: four lockers of four callers on twelve names, with leases up to 2 s.
     ///
     /// The seed decides which faults come when and what callers choose, not how fast the server is: the same seed gives the same
     /// faults, and a history that is alike.
@@ -47,21 +47,31 @@ impl Plan {
             duration,
             lease: Duration::from_secs(2),
             lockers: 4,
-            callers: 12,
+            callers: 4,
             names: 12,
             processes: false,
         }
     }
 
-    /// As `GOLOCK_FAULTS_SEED` (1 by default) and `GOLOCK_FAULTS_SECONDS` (20 by default) say.
+    /// The same with as many callers a locker, at least one. A server that is asked for more than it can answer in time proves
+    /// nothing; a fast one that is asked for little proves less.
+    #[must_use]
+    pub fn callers(mut self, callers: usize) -> Self {
+        self.callers = callers.max(1);
+        self
+    }
+
+    /// As `GOLOCK_FAULTS_SEED` (1 by default), `GOLOCK_FAULTS_SECONDS` (20) and `GOLOCK_FAULTS_CALLERS` (4) say.
     ///
     /// # Panics
     /// If one of them is not a number.
     pub fn from_env() -> Self {
-        Self::new(
-            variable("GOLOCK_FAULTS_SEED").unwrap_or(1),
-            Duration::from_secs(variable("GOLOCK_FAULTS_SECONDS").unwrap_or(20)),
-        )
+        let seconds = Duration::from_secs(variable("GOLOCK_FAULTS_SECONDS").unwrap_or(20));
+        let plan = Self::new(variable("GOLOCK_FAULTS_SEED").unwrap_or(1), seconds);
+        match variable("GOLOCK_FAULTS_CALLERS") {
+            Some(callers) => plan.callers(callers.try_into().unwrap_or(usize::MAX)),
+            None => plan,
+        }
     }
 
     /// The schedule, a round at a time and without end, out of these kinds: each kind comes once before any comes again.
