@@ -35,7 +35,11 @@ async fn version(session: &Client, findings: &mut Findings) -> Result<(), BoxErr
         150_000.. => findings.good("version", told),
         120_000.. => findings.note("version", told, "golock is tested with PostgreSQL 15 and 18"),
         _ => {
-            findings.warning("version", told, "it is no longer maintained, and golock was not tested with it")
+            findings.warning(
+                "version",
+                told,
+                "it is no longer maintained, and golock was not tested with it",
+            );
         }
     }
     Ok(())

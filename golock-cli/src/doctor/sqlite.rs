@@ -68,6 +68,7 @@ fn file_system(path: &Path, findings: &mut Findings) -> Result<(), BoxError> {
         (0x0102_1997, "9p"),
         (0x00c3_6400, "Ceph"),
     ];
+    #[allow(clippy::useless_conversion, reason = "its type is another on other machines")]
     let kind = i64::try_from(rustix::fs::statfs(path)?.f_type).unwrap_or(0) & 0xffff_ffff;
     match NETWORKED.iter().find(|(magic, _)| *magic == kind) {
         Some((_, name)) => findings.fault(
