@@ -62,6 +62,8 @@ pub(crate) fn is_collision(error: &StoreError) -> bool {
                 | &SqlState::DUPLICATE_TABLE
                 | &SqlState::DUPLICATE_SCHEMA
                 | &SqlState::DUPLICATE_OBJECT
+                // Another is at it, on a busy server.
+                | &SqlState::LOCK_NOT_AVAILABLE
                 // "tuple concurrently updated"
                 | &SqlState::INTERNAL_ERROR
         )
