@@ -72,7 +72,7 @@ impl Register {
     /// How many writes a guard refuses that has seen a larger token before: those of two jobs that overlapped.
     pub(crate) fn refused(&self) -> usize {
         let mut newest = 0;
-        let late = |(token, ..): &(i64, i32, Option<i32>)| {
+        let mut late = |(token, ..): &(i64, i32, Option<i32>)| {
             newest = newest.max(*token);
             *token < newest
         };
