@@ -80,7 +80,11 @@ impl Injector<'_> {
             Kind::KilledServer => restart?.restart().await?,
             Kind::PausedServer => {
                 let server = pause?;
-                server.pause().await?;
+                if let Err(error) = server.pause().await {
+                    // A pause that failed half-way must not last.
+                    let _ = server.unpause().await;
+                    return Err(error);
+                }
                 time::sleep(step.lasts).await;
                 server.unpause().await?;
             }
