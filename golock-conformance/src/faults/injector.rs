@@ -12,6 +12,7 @@ use super::kind::Kind;
 use super::ledger::Ledger;
 use super::plan::Step;
 use crate::context::chain;
+use crate::effort::GIVE_UP;
 use crate::fixture::{Abilities, BoxError, Fixture};
 use crate::history::{End, Grant};
 use crate::proxy::{Direction, Proxy};
@@ -32,13 +33,10 @@ impl Injector<'_> {
     /// Does one fault, and returns when it is over. It counts if it took effect.
     pub(super) async fn inject(&self, step: &Step) {
         time::sleep(step.after).await;
-        let done = match step.kind {
-            Kind::KilledHolder | Kind::StoppedHolder => self.harm_holder(step).await,
-            Kind::KilledServer | Kind::PausedServer | Kind::KilledConnections | Kind::LockedRow => {
-                let _alone = self.server.lock().await;
-                self.disturbing(self.harm_server(step)).await
-            }
-            _ => self.harm_network(step).await,
+        // What it is done with may hang as well: a container engine, an administrator's session.
+        let done = match time::timeout(GIVE_UP * 4, self.harm(step)).await {
+            Ok(done) => done,
+            Err(_) => Err(format!("not done within {:?}", GIVE_UP * 4).into()),
         };
         let mut entries = self.ledger.entries();
         match done {
@@ -48,6 +46,17 @@ impl Injector<'_> {
                 let failed = entries.failed.entry(step.kind).or_default();
                 *failed = (failed.0 + 1, chain(&*error));
             }
+        }
+    }
+
+    async fn harm(&self, step: &Step) -> Result<bool, BoxError> {
+        match step.kind {
+            Kind::KilledHolder | Kind::StoppedHolder => self.harm_holder(step).await,
+            Kind::KilledServer | Kind::PausedServer | Kind::KilledConnections | Kind::LockedRow => {
+                let _alone = self.server.lock().await;
+                self.disturbing(self.harm_server(step)).await
+            }
+            _ => self.harm_network(step).await,
         }
     }
 
@@ -62,7 +71,7 @@ impl Injector<'_> {
     async fn harm_network(&self, step: &Step) -> Result<bool, BoxError> {
         // One fault at a time on each, or the end of one would be that of the other.
         let proxy = self.proxies[step.to % self.proxies.len()].lock().await;
-        Ok(self.disturbing(harm(&proxy, step)).await)
+        Ok(self.disturbing(harm_traffic(&proxy, step)).await)
     }
 
     async fn harm_server(&self, step: &Step) -> Result<bool, BoxError> {
@@ -71,7 +80,11 @@ impl Injector<'_> {
             Kind::KilledServer => restart?.restart().await?,
             Kind::PausedServer => {
                 let server = pause?;
-                server.pause().await?;
+                if let Err(error) = server.pause().await {
+                    // A pause that failed half-way must not last.
+                    let _ = server.unpause().await;
+                    return Err(error);
+                }
                 time::sleep(step.lasts).await;
                 server.unpause().await?;
             }
@@ -173,7 +186,7 @@ impl Injector<'_> {
 }
 
 /// Whether it took effect.
-async fn harm(proxy: &Proxy, step: &Step) -> bool {
+async fn harm_traffic(proxy: &Proxy, step: &Step) -> bool {
     match step.kind {
         Kind::Delay => {
             let delay = step.lasts / 5;
