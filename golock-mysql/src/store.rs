@@ -200,9 +200,9 @@ impl MysqlStore {
 #[async_trait]
 impl LockStore for MysqlStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX)
-            .in_batches()
-            .handing_over()
+        // Transactions of many names are there (see `many`), but are not asked for until it is proved on a server that a locked
+        // row keeps no other name of its batch waiting.
+        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX).handing_over()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
