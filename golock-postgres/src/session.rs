@@ -125,12 +125,17 @@ impl Opener {
     }
 
     async fn open(&self) -> Result<Opened, OpenError> {
-        let client = self.origin.manager().create().await?;
+        // The role's own statement_timeout may be shorter than things take the first time, or on a busy server: again, until
+        // there is no more time to open a session. With `target_session_attrs` the driver asks something itself.
+        let client = loop {
+            match self.origin.manager().create().await {
+                Err(error) if is_statement_timeout(&error) => {}
+                created => break created?,
+            }
+        };
         let opened = Opened { client, origin: self.origin.clone() };
         let answers = loop {
             match opened.client.simple_query(&self.settings).await {
-                // The role's own statement_timeout is shorter than this takes the first time, or on a busy server: again,
-                // until there is no more time to open a session.
                 Err(error) if is_statement_timeout(&error) => {}
                 answers => break answers?,
             }
