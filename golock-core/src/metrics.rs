@@ -33,7 +33,7 @@ pub const BACKEND: &str = "backend";
 /// Label of all but the errors, which may concern many locks: what
 /// [`LockerBuilder::group`](crate::LockerBuilder::group) makes of the name.
 pub const GROUP: &str = "group";
-/// Label of losses: the [`LostReason`](crate::LostReason), `Expired`.
+/// Label of losses: the [`LostReason`], `Expired`.
 pub const REASON: &str = "reason";
 /// Label of errors: the [`Operation`](crate::store::Operation), `acquire`.
 pub const OPERATION: &str = "operation";

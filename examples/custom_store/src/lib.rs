@@ -2,7 +2,7 @@
 //! that a store of your own takes. `tests/conformance.rs` proves it.
 //!
 //! The "server" is this machine: its clock decides, and an exclusive lock on one file of the directory makes each step
-//! atomic. What matters is the order of the questions in [`Dir::acquire`], [`Dir::renew`] and [`Dir::release`]; the rest is
+//! atomic. What matters is the order of the questions in `Dir::acquire`, `Dir::renew` and `Dir::release`; the rest is
 //! reading and writing a row.
 
 use std::fs::{self, File, OpenOptions};
