@@ -42,7 +42,9 @@ const CHECKS: [(&str, Check); 4] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Each has a server of its own, and most of it is waiting.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
     let runtime = Arc::new(Runtime::new().unwrap());
     let trials = SERVERS.into_iter().filter(|(_, is_built)| *is_built).map(|(id, _)| {
         let runtime = runtime.clone();

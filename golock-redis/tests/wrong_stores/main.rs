@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     trials.extend(WRONG.iter().map(|(name, wrong, finds)| trial(name, Some(*wrong), Some(*finds))));
     let mut arguments = Arguments::from_args();
     // Each has a server of its own, and most of it is waiting.
-    arguments.test_threads = arguments.test_threads.or(Some(3));
+    arguments.test_threads = arguments.test_threads.or(Some(6));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
