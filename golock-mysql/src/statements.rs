@@ -201,7 +201,7 @@ fn without_comments(sql: &str) -> String {
 
 /// Statements that take effect together or not at all, and wait for the disk once. [`BEFORE`] replies come before theirs, and
 /// one after.
-pub(crate) fn transaction(statements: impl Iterator<Item = String>) -> String {
+fn transaction(statements: impl Iterator<Item = String>) -> String {
     let mut text = BEGIN.to_owned();
     statements.for_each(|statement| text.extend([" ", &statement]));
     text.extend([" ", COMMIT]);
@@ -276,7 +276,7 @@ mod tests {
     use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
     use golock_core::{FencingToken, GrantId, Label, LockName};
 
-    use super::{Ends, Locked, Statements, after_prefix, fill, micros, session_settings, transaction};
+    use super::{Ends, Locked, Statements, after_prefix, fill, micros, session_settings};
     use crate::table::Table;
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
         let renew = RenewRequest::new(name.clone(), grant, FencingToken::new(1), lease);
         let release = ReleaseRequest::new(name.clone(), grant, lease);
         for sql in [
-            transaction([statements.acquire(&acquire)].into_iter()),
+            statements.acquire(&acquire),
             statements.renew(&[renew.clone(), renew.clone()], Locked::Skip),
             statements.renew(&[renew], Locked::Wait),
             statements.release(&release),

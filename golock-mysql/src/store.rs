@@ -16,7 +16,7 @@ use crate::answers::{Renewal, acquired, listed, released, renewed};
 use crate::builder::MysqlStoreBuilder;
 use crate::error::{BACKEND, failure, is_table_missing};
 use crate::session::{Lane, Reply};
-use crate::statements::{BEFORE, Ends, Locked, Statements, transaction};
+use crate::statements::{BEFORE, Ends, Locked, Statements};
 use crate::table::Table;
 
 /// The most requests in one call.
@@ -25,11 +25,7 @@ const MAX_BATCH: usize = 100;
 /// How many sessions renewals may use: if one hangs, the next call has another.
 const RENEW_SESSIONS: usize = 2;
 
-/// How many sessions acquires of many names may use: the engine sends two such calls at once.
-const MANY_SESSIONS: usize = 2;
-
-/// How long renewals, releases and acquires of many names wait for a row that another transaction has locked: they are tried
-/// again.
+/// How long renewals and releases wait for a row that another transaction has locked: they are tried again.
 const KEEPING_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// How many names a purge deletes at once.
@@ -45,8 +41,6 @@ pub struct MysqlStore {
     create_table: bool,
     request_timeout: Duration,
     acquiring: Lane,
-    /// Many at once: no name waits for long for another's row.
-    acquiring_many: Lane,
     renewing: Lane,
     releasing: Lane,
     /// Whose turn it is to renew a lease whose row another transaction has locked: one at a time, so that at most one session
@@ -127,7 +121,6 @@ impl MysqlStore {
             create_table: options.create_table,
             request_timeout: options.request_timeout,
             acquiring: lane(options.acquire_sessions, options.request_timeout / 2),
-            acquiring_many: lane(MANY_SESSIONS, KEEPING_LOCK_WAIT),
             renewing: lane(RENEW_SESSIONS, KEEPING_LOCK_WAIT),
             releasing: lane(options.acquire_sessions, KEEPING_LOCK_WAIT),
             patience: Mutex::new(()),
@@ -147,26 +140,6 @@ impl MysqlStore {
             }
             outcome => outcome,
         }
-    }
-
-    /// Sends one transaction for many requests: the replies to each of them. `order`: in which they stand in it.
-    async fn many(
-        &self,
-        lane: &Lane,
-        operation: Operation,
-        order: &[usize],
-        transaction: &str,
-    ) -> Result<Vec<Vec<Reply>>, StoreError> {
-        let mut replies = self.call(lane, operation, transaction).await?;
-        // Those to its beginning and its end are of no interest.
-        replies.pop();
-        let each = replies.len().saturating_sub(BEFORE) / order.len();
-        let mut replies = replies.into_iter().skip(BEFORE);
-        let mut answers: Vec<Vec<Reply>> = order.iter().map(|_| Vec::new()).collect();
-        for &at in order {
-            answers[at] = replies.by_ref().take(each).collect();
-        }
-        Ok(answers)
     }
 
     async fn renewals(
@@ -200,8 +173,7 @@ impl MysqlStore {
 #[async_trait]
 impl LockStore for MysqlStore {
     fn capabilities(&self) -> Capabilities {
-        // Transactions of many names are there (see `many`), but are not asked for until it is proved on a server that a locked
-        // row keeps no other name of its batch waiting.
+        // Many names in one statement, or in one transaction, would wait for each other's rows.
         Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX).handing_over()
     }
 
@@ -209,17 +181,11 @@ impl LockStore for MysqlStore {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let replies = if let [request] = requests {
-            vec![self.call(&self.acquiring, Operation::Acquire, &self.statements.acquire(request)).await?]
-        } else {
-            let order = by_name(requests, |request| &request.name);
-            let text = transaction(order.iter().map(|&at| self.statements.acquire(&requests[at])));
-            self.many(&self.acquiring_many, Operation::Acquire, &order, &text).await?
-        };
-        let answers = requests.iter().zip(replies).map(|(request, mut replies)| {
-            // The second statement has the answer.
-            acquired(request, replies.pop().map_or_else(Vec::new, |reply| reply.rows))
-        });
+        let text = one_after_the_other(requests, |request| self.statements.acquire(request));
+        let replies = self.call(&self.acquiring, Operation::Acquire, &text).await?;
+        // The second statement of each has the answer.
+        let found = replies.into_iter().skip(1).step_by(2);
+        let answers = requests.iter().zip(found).map(|(request, reply)| acquired(request, reply.rows));
         counted(Operation::Acquire, requests.len(), answers.collect::<Result<_, _>>()?)
     }
 
@@ -252,15 +218,9 @@ impl LockStore for MysqlStore {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let replies = if let [request] = requests {
-            vec![self.call(&self.releasing, Operation::Release, &self.statements.release(request)).await?]
-        } else {
-            let order = by_name(requests, |request| &request.name);
-            let text = transaction(order.iter().map(|&at| self.statements.release(&requests[at])));
-            self.many(&self.releasing, Operation::Release, &order, &text).await?
-        };
-        let answers =
-            replies.iter().map(|replies| released(replies.first().map_or(0, |reply| reply.last_insert_id)));
+        let text = one_after_the_other(requests, |request| self.statements.release(request));
+        let replies = self.call(&self.releasing, Operation::Release, &text).await?;
+        let answers = replies.iter().map(|reply| released(reply.last_insert_id));
         counted(Operation::Release, requests.len(), answers.collect::<Result<_, _>>()?)
     }
 
@@ -324,11 +284,9 @@ impl fmt::Debug for MysqlStore {
     }
 }
 
-/// The order in which all transactions lock rows, so that none waits for another in a circle.
-fn by_name<R>(requests: &[R], name: impl Fn(&R) -> &LockName) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by(|&one, &other| name(&requests[one]).cmp(name(&requests[other])));
-    order
+/// Each takes effect by itself.
+fn one_after_the_other<R>(requests: &[R], statement: impl Fn(&R) -> String) -> String {
+    requests.iter().map(statement).collect::<Vec<_>>().join(" ")
 }
 
 fn last_rows(replies: Vec<Reply>) -> Vec<Row> {
