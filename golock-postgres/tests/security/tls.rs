@@ -15,7 +15,10 @@ use super::{admin, unique, url_as};
 
 /// A store over an application's pool, which trusts this authority.
 fn store(server: &Guarded, host: &str, authority: &Authority) -> PostgresStore {
-    let url = format!("postgres://postgres:golock-test@{host}:{}/postgres?sslmode=require", server.port());
+    let url = format!(
+        "postgres://postgres:golock-test@{host}:{}/postgres?sslmode=require&application_name=over_tls",
+        server.port()
+    );
     let manager = Manager::new(url.parse().unwrap(), MakeRustlsConnect::new(authority.client()));
     let pool = Pool::builder(manager).max_size(1).build().unwrap();
     PostgresStore::builder().table(unique("over_tls")).build(pool).unwrap()
@@ -30,8 +33,9 @@ async fn refused(store: PostgresStore) -> StoreError {
 pub(crate) async fn tls_of_a_trusted_authority_is_spoken(server: Arc<Guarded>) {
     let store = store(&server, "localhost", server.authority());
     everything(&store).await.unwrap();
+    // Other tests try to log in without TLS meanwhile.
     let sql = "SELECT count(*) FILTER (WHERE ssl), count(*) FILTER (WHERE NOT ssl)
-               FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE backend_type = 'client backend'";
+               FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'over_tls'";
     let row = admin(&server).await.query_one(sql, &[]).await.unwrap();
     let (with, without): (i64, i64) = (row.get(0), row.get(1));
     assert!(with > 0 && without == 0, "{with} sessions with TLS, {without} without");
