@@ -61,12 +61,12 @@ impl Plan {
         self
     }
 
-    /// As `GOLOCK_FAULTS_SEED` (1 by default), `GOLOCK_FAULTS_SECONDS` (20) and `GOLOCK_FAULTS_CALLERS` (4) say.
+    /// As `GOLOCK_FAULTS_SEED` (1 by default), `GOLOCK_FAULTS_SECONDS` (15) and `GOLOCK_FAULTS_CALLERS` (4) say.
     ///
     /// # Panics
     /// If one of them is not a number.
     pub fn from_env() -> Self {
-        let seconds = Duration::from_secs(variable("GOLOCK_FAULTS_SECONDS").unwrap_or(20));
+        let seconds = Duration::from_secs(variable("GOLOCK_FAULTS_SECONDS").unwrap_or(15));
         let plan = Self::new(variable("GOLOCK_FAULTS_SEED").unwrap_or(1), seconds);
         match variable("GOLOCK_FAULTS_CALLERS") {
             Some(callers) => plan.callers(callers.try_into().unwrap_or(usize::MAX)),
