@@ -142,7 +142,8 @@ impl Run {
         Ok(())
     }
 
-    pub(crate) fn options(&self) -> LockOptions {
+    /// To lock with, when `waited` of the wait is over.
+    pub(crate) fn options(&self, waited: Duration) -> LockOptions {
         let mut options = LockOptions::new(&*self.name)
             .lock_at_least(self.at_least)
             .lock_at_most(self.lease())
@@ -151,7 +152,7 @@ impl Run {
             options = options.lock_by(&**label);
         }
         match self.wait {
-            Some(Wait::UpTo(wait)) => options.wait(wait),
+            Some(Wait::UpTo(wait)) => options.wait(wait.saturating_sub(waited)),
             Some(Wait::Forever) | None => options,
         }
     }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use golock_core::{Error, Lock, Locker, LostReason};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::group::Group;
 use self::line::{Line, Order, Word, send_file};
@@ -104,15 +104,37 @@ fn adopt_orphans() {
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
+/// The lock, with enough of its lease left to begin with.
 async fn acquire(locker: &Locker, arguments: &Run) -> Result<Lock, Failure> {
-    let lock = match arguments.wait {
-        None => locker.try_lock(arguments.options()).await,
-        Some(_) => locker.lock(arguments.options()).await,
-    };
-    lock.map_err(|error| {
-        let failure = Failure::from(error);
-        if failure.code() == BUSY { failure.with_code(arguments.busy_code) } else { failure }
-    })
+    let lease = arguments.lease();
+    let begun = Instant::now();
+    loop {
+        let options = arguments.options(begun.elapsed());
+        let lock = match arguments.wait {
+            None => locker.try_lock(options).await,
+            Some(_) => locker.lock(options).await,
+        };
+        let lock = lock.map_err(|error| refused(error, arguments))?;
+        match freshen(&lock, lease).await {
+            Ok(()) => return Ok(lock),
+            Err(Error::Lost { .. }) if arguments.wait.is_some() => {}
+            Err(error) => return Err(Failure::from(error)),
+        }
+    }
+}
+
+/// A grant counts from when it was asked for: one that a hung server gave late may be as good as over, and its command
+/// would be ended as soon as it began.
+async fn freshen(lock: &Lock, lease: Duration) -> Result<(), Error> {
+    while lock.remaining() <= lease / 2 {
+        lock.extend(lease).await?;
+    }
+    Ok(())
+}
+
+fn refused(error: Error, arguments: &Run) -> Failure {
+    let failure = Failure::from(error);
+    if failure.code() == BUSY { failure.with_code(arguments.busy_code) } else { failure }
 }
 
 fn code_of(signal: Signal) -> u8 {
