@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use golock_conformance::proxy::{Direction, Proxy};
 use golock_conformance::security::{Guarded, Secret};
+use golock_conformance::servers::{url_as, url_at};
 use golock_core::{LockOptions, Locker, StoreErrorKind as Kind};
 use golock_mongo::MongoStore;
 use golock_mongo::mongodb::bson::doc;
 
 use super::admin;
-use super::server::{DATABASE, unique, url_as, url_at, url_with};
+use super::server::{DATABASE, unique, url_with};
 
 pub(crate) async fn passwords_are_shown_nowhere(server: Arc<Guarded>) {
     let secret = Secret::new("Kx7vMarkerOfMongo");

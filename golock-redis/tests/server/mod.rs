@@ -46,10 +46,3 @@ impl Drop for Admin {
         tokio::spawn(async move { client.quit().await });
     }
 }
-
-/// The same server, another user.
-pub(crate) fn url_as(url: &str, user: &str, password: &str) -> String {
-    let (scheme, rest) = url.split_once("://").expect("a URL has a scheme");
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    format!("{scheme}://{user}:{password}@{place}")
-}
