@@ -12,7 +12,7 @@ use golock_mongo::MongoStore;
 use golock_mongo::mongodb::bson::{Document, doc};
 use tokio::time::sleep;
 
-use crate::server::meddler::{Fate, Meddler, error};
+use crate::meddler::{Fate, Meddler, error};
 use crate::server::{DATABASE, unique};
 use crate::{LONG, acquire, everything, name, new_grant, release, rows, said, settled, take, wanted};
 

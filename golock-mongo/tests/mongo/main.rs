@@ -4,6 +4,7 @@
 
 mod answers;
 mod commands;
+mod meddler;
 mod rows;
 #[path = "../server/mod.rs"]
 mod server;

@@ -1,9 +1,7 @@
 //! The server that the tests run on: made ready, and looked at before it is trusted.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
-pub(crate) mod meddler;
 mod probe;
 
 use std::sync::atomic::{AtomicU64, Ordering};

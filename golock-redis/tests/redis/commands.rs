@@ -11,8 +11,8 @@ use golock_core::store::{
 };
 use golock_redis::RedisStore;
 
-use crate::server::own::{LONG, Own, grant, name};
-use crate::{acquisition, release, take, why};
+use crate::own::Own;
+use crate::{LONG, acquisition, grant, name, release, take, why};
 
 pub(crate) async fn scripts_that_the_server_forgets_are_sent_again(server: &Own) {
     let store = RedisStore::connect(server.url()).await.unwrap();

@@ -6,8 +6,8 @@ use golock_core::store::{ListRequest, LockStore, ReleaseAnswer, RenewRequest};
 use golock_core::{FencingToken, LostReason};
 use golock_redis::RedisStore;
 
-use crate::server::own::{LONG, Own, name};
-use crate::{release, take};
+use crate::own::Own;
+use crate::{LONG, name, release, take};
 
 pub(crate) async fn tokens_increase_over_flushall(server: &Own) {
     let store = RedisStore::connect(server.url()).await.unwrap();

@@ -1,27 +1,29 @@
 //! What only Redis and Valkey have: scripts that are forgotten, replicas, users, eviction, keys that expire, a Cluster, and
 //! a server that executes whatever it finds when it is continued.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 mod commands;
 mod keys;
+mod own;
 #[path = "../server/mod.rs"]
 mod server;
 mod servers;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, LockStore, ReleaseAnswer, ReleaseRequest, StoreError,
 };
-use golock_core::{FencingToken, GrantId, LockName};
+use golock_core::{FencingToken, GrantId, Label, LockName};
 use golock_redis::RedisStore;
 use libtest_mimic::{Arguments, Completion, Trial};
 use tokio::runtime::Runtime;
 
-use self::server::own::{LONG, Own, grant, label, name};
+use self::own::Own;
 
 macro_rules! trials {
     ($runtime:expr, $($test:path: $arguments:expr),+ $(,)?) => {{
@@ -85,9 +87,23 @@ async fn release(store: &RedisStore, name: &LockName, id: GrantId) -> ReleaseAns
 }
 
 fn acquisition(name: &LockName, id: GrantId) -> AcquireRequest {
-    AcquireRequest::new(name.clone(), id, label(), LONG)
+    AcquireRequest::new(name.clone(), id, Label::new("tester").unwrap(), LONG)
 }
 
 fn why(error: &StoreError) -> String {
     error.source().map(ToString::to_string).unwrap_or_default()
 }
+
+fn name(name: &str) -> LockName {
+    LockName::new(name).unwrap()
+}
+
+/// A grant that no other in this process has.
+fn grant() -> GrantId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    GrantId::from_bytes(bytes)
+}
+
+const LONG: Duration = Duration::from_secs(60);

@@ -13,8 +13,8 @@ use golock_redis::RedisStore;
 use golock_redis::fred::clients::Client;
 use golock_redis::fred::types::config::Config;
 
-use crate::server::own::{LONG, Own, grant, name};
-use crate::{acquisition, release, take, why};
+use crate::own::Own;
+use crate::{LONG, acquisition, grant, name, release, take, why};
 
 pub(crate) async fn too_few_replicas_are_told_and_the_lock_is_free_again(server: &Own) {
     let within = Duration::from_millis(50);

@@ -3,8 +3,6 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
-pub(crate) mod own;
-
 use golock_redis::fred::clients::Client;
 use golock_redis::fred::error::Error;
 use golock_redis::fred::interfaces::ClientLike;

@@ -1,10 +1,7 @@
 //! Servers of a test's own, in containers that are removed when it ends.
 
-use std::time::Duration;
-
 use golock_conformance::servers::{Changes, Server};
 use golock_conformance::{BoxError, Unopened};
-use golock_core::{GrantId, Label, LockName};
 
 use crate::server::Admin;
 
@@ -59,22 +56,3 @@ impl AsRef<Server> for Own {
         &self.0
     }
 }
-
-pub(crate) fn name(name: &str) -> LockName {
-    LockName::new(name).expect("a good name")
-}
-
-pub(crate) fn label() -> Label {
-    Label::new("tester").expect("a good label")
-}
-
-/// A grant that no other in this process has.
-pub(crate) fn grant() -> GrantId {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let mut bytes = [0; 16];
-    bytes[8..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-    GrantId::from_bytes(bytes)
-}
-
-pub(crate) const LONG: Duration = Duration::from_secs(60);
