@@ -45,7 +45,7 @@ pub(crate) async fn too_few_replicas_are_told_and_the_lock_is_free_again(server:
     lock.unlock().await.unwrap();
 
     // The replica takes no locks.
-    let error = RedisStore::connect(&replica.url()).await.unwrap_err();
+    let error = RedisStore::connect(replica.url()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{}", why(&error));
 }
 
