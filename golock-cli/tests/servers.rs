@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use golock::{Place, Said, until};
 use golock_conformance::servers::{self, Server};
-use golock_conformance::{Abilities, BoxError, Fixture, Opened, Unopened, async_trait};
+use golock_conformance::{Abilities, BoxError, Fixture, Opened, Pause, Restart, async_trait};
 use golock_core::LockStore;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use register::Register;
@@ -63,8 +63,7 @@ fn check(runtime: &Runtime, id: &'static str) -> Result<Completion, Failed> {
     });
     let opened: Opened = match runtime.block_on(target.open()) {
         Ok(opened) => opened,
-        Err(Unopened::Missing(why)) if !is_required(id) => return Ok(Completion::ignored_with(why)),
-        Err(Unopened::Missing(why) | Unopened::Broken(why)) => return Err(why.into()),
+        Err(why) => return Ok(Completion::ignored_with(why.excuse(id)?)),
     };
     let server = found.lock().unwrap().take().unwrap();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -78,10 +77,6 @@ fn check(runtime: &Runtime, id: &'static str) -> Result<Completion, Failed> {
         Ok(()) => Ok(Completion::Completed),
         Err(panic) => std::panic::resume_unwind(panic),
     }
-}
-
-fn is_required(id: &str) -> bool {
-    std::env::var("GOLOCK_REQUIRE").is_ok_and(|ids| ids.split(',').any(|required| required.trim() == id))
 }
 
 /// The server answers when golock can list its locks.

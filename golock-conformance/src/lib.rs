@@ -22,6 +22,7 @@ pub mod security;
 #[cfg(feature = "testcontainers")]
 pub mod servers;
 mod single;
+mod sql;
 #[cfg(feature = "runner")]
 mod target;
 
@@ -37,5 +38,6 @@ pub use run::{run, run_case, run_some, run_telling};
 pub use runner::main;
 #[doc(hidden)]
 pub use single::run_test as __run_test;
+pub use sql::Sql;
 #[cfg(feature = "runner")]
 pub use target::{Opened, Target, Unopened};

@@ -32,6 +32,22 @@ pub enum Unopened {
     Broken(String),
 }
 
+impl Unopened {
+    /// The reason to ignore a test of the server `id` with.
+    ///
+    /// # Errors
+    /// The reason to fail it with: the server can't be used, or `GOLOCK_REQUIRE` lists it.
+    pub fn excuse(self, id: &str) -> Result<String, String> {
+        let required =
+            std::env::var("GOLOCK_REQUIRE").is_ok_and(|ids| ids.split(',').any(|one| one.trim() == id));
+        match self {
+            Self::Missing(reason) if !required => Ok(reason),
+            Self::Missing(reason) => Err(format!("{reason} (and GOLOCK_REQUIRE lists {id})")),
+            Self::Broken(reason) => Err(reason),
+        }
+    }
+}
+
 impl Target {
     /// A server that is open already.
     pub fn new(fixture: impl Fixture) -> Self {
@@ -146,18 +162,7 @@ impl Slot {
     pub(crate) async fn fixture(&self) -> Result<Result<Arc<dyn Fixture>, Completion>, Failed> {
         match self.opening.clone().await {
             Ok(fixture) => Ok(Ok(fixture)),
-            Err(Unopened::Missing(reason)) if !required(&self.id) => {
-                Ok(Err(Completion::ignored_with(reason)))
-            }
-            Err(Unopened::Missing(reason)) => {
-                Err(format!("{reason} (and GOLOCK_REQUIRE lists {})", self.id).into())
-            }
-            Err(Unopened::Broken(reason)) => Err(reason.into()),
+            Err(why) => Ok(Err(Completion::ignored_with(why.excuse(&self.id)?))),
         }
     }
-}
-
-/// Whether `GOLOCK_REQUIRE` lists the server.
-pub(crate) fn required(id: &str) -> bool {
-    std::env::var("GOLOCK_REQUIRE").is_ok_and(|ids| ids.split(',').any(|required| required.trim() == id))
 }

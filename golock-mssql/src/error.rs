@@ -96,7 +96,7 @@ fn kind_of(error: &DriverError, operation: Operation) -> StoreErrorKind {
         DriverError::Server(error) => server_kind(error, operation),
         DriverError::Tls(_) => StoreErrorKind::Tls,
         // One of the two insists on TLS and the other has none: the driver shows it only in words, and
-        // `tests/mock.rs` holds it to them.
+        // `tests/mock` holds it to them.
         DriverError::Protocol(words) if words.contains("encryption level") => StoreErrorKind::Tls,
         DriverError::Io { kind: io::ErrorKind::TimedOut, .. } => StoreErrorKind::Timeout,
         // Not what TLS looks like.

@@ -1,7 +1,4 @@
-//! The faults of golock-conformance on SQL Server: the one that `GOLOCK_TEST_MSSQL_URL` names, else Microsoft's image.
-//!
-//! The URL may name a Babelfish instead: it speaks the same protocol and language, and is not SQL Server. Cases that rest
-//! on what it lacks are ignored there.
+//! The faults of golock-conformance on SQL Server, or a Babelfish: see the fixture.
 
 use std::process::ExitCode;
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use golock_conformance::BoxError;
+use golock_conformance::servers::{self, Changes, Server, url_as};
+use golock_conformance::{BoxError, Unopened};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
 };
@@ -16,31 +17,25 @@ use golock_core::{FencingToken, GrantId, LockName, LockStore, LostReason, StoreE
 use golock_mysql::MysqlStore;
 use golock_mysql::mysql_async::prelude::Queryable;
 use golock_mysql::mysql_async::{Conn, Opts, OptsBuilder};
-use libtest_mimic::{Arguments, Completion, Trial};
-use tokio::runtime::Runtime;
-use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use server::running::{Missing, Running};
-use server::{grant, label, literal, name, unique, url_as};
+use server::{grant, label, literal, name, unique};
 
 mod server;
 
 const LONG: Duration = Duration::from_secs(60);
 
-type Test = for<'a> fn(&'a Db) -> BoxFuture<'a, Result<(), BoxError>>;
-
 macro_rules! tests {
-    ($($test:ident),* $(,)?) => { [$((stringify!($test), (|db| $test(db).boxed()) as Test)),*] };
+    ($($test:ident),* $(,)?) => {
+        [$((stringify!($test), (|db| async move { succeed($test(&db).await) }.boxed()) as TestOfDb)),*]
+    };
 }
+
+type TestOfDb = fn(Arc<Db>) -> BoxFuture<'static, ()>;
 
 fn main() -> ExitCode {
     // Built together with other backends, rustls may have several providers, of which the process must choose.
     rustls::crypto::ring::default_provider().install_default().expect("nobody has chosen yet");
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let runtime = Arc::new(Runtime::new().expect("a runtime"));
-    let servers = [("mysql", "mysql:9"), ("mariadb", "mariadb:11.8")]
-        .map(|(id, image)| (id, image, Arc::new(OnceCell::<Result<Db, Missing>>::new())));
     let tests = tests![
         a_refusal_does_not_wait_for_a_locked_row,
         renewals_in_company_do_not_wait_for_a_locked_row,
@@ -54,33 +49,18 @@ fn main() -> ExitCode {
         too_many_connections_are_transient,
         a_user_who_must_use_tls_can,
     ];
-    let trials = servers.iter().flat_map(|(id, image, cell)| {
-        tests.map(|(name, test)| {
-            let (id, image, cell, runtime) = (*id, *image, Arc::clone(cell), Arc::clone(&runtime));
-            Trial::ignorable_test(format!("{id}::{name}"), move || {
-                runtime.block_on(async {
-                    let opened = async { Running::open(id, image).await.map(|running| Db { id, running }) };
-                    match cell.get_or_init(|| opened).await {
-                        Ok(db) => match timeout(LONG, test(db)).await {
-                            Ok(outcome) => {
-                                outcome.map(|()| Completion::Completed).map_err(|error| chain(&*error).into())
-                            }
-                            Err(_) => Err(format!("not over after {LONG:?}").into()),
-                        },
-                        Err(Missing::Ignored(why)) => Ok(Completion::ignored_with(why.clone())),
-                        Err(Missing::Failed(why)) => Err(why.clone().into()),
-                    }
-                })
-            })
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    for (_, _, cell) in servers {
-        if let Some(Ok(Db { running, .. })) = Arc::into_inner(cell).and_then(OnceCell::into_inner) {
-            runtime.block_on(running.close());
-        }
-    }
-    conclusion.exit_code()
+    let mysql = ("mysql", open("mysql", Changes::default()));
+    // In place of the table's command, by which it has no TLS.
+    let command = vec!["mariadbd".to_owned(), "--max-connections=500".to_owned()];
+    let mariadb = ("mariadb", open("mariadb", Changes { command, ..Changes::default() }));
+    // Some count or end all sessions of the server: one at a time.
+    servers::main(vec![mysql, mariadb], 1, &tests)
+}
+
+async fn open(id: &'static str, changes: Changes) -> Result<Db, Unopened> {
+    let answers =
+        async |url: String| -> Result<(), BoxError> { Ok(server::admin(&url).await?.disconnect().await?) };
+    Server::open(id, changes, answers).await.map(Db)
 }
 
 async fn a_refusal_does_not_wait_for_a_locked_row(db: &Db) -> Result<(), BoxError> {
@@ -98,7 +78,7 @@ async fn a_refusal_does_not_wait_for_a_locked_row(db: &Db) -> Result<(), BoxErro
 async fn renewals_in_company_do_not_wait_for_a_locked_row(db: &Db) -> Result<(), BoxError> {
     // In a table so small that the server might rather read, and lock, all of it.
     let table = unique("small");
-    let store = MysqlStore::builder().table(&table).connect(&db.running.url).await?;
+    let store = MysqlStore::builder().table(&table).connect(db.0.url()).await?;
     let short = Duration::from_secs(20);
     let mut requests = Vec::new();
     for at in 0..3 {
@@ -151,7 +131,7 @@ async fn a_lease_that_ran_out_behind_a_locked_row_is_not_revived(db: &Db) -> Res
 }
 
 async fn an_acquire_that_waited_for_a_row_is_granted_its_whole_lease(db: &Db) -> Result<(), BoxError> {
-    let store = MysqlStore::builder().request_timeout(LONG).connect(&db.running.url).await?;
+    let store = MysqlStore::builder().request_timeout(LONG).connect(db.0.url()).await?;
     let store = Arc::new(store);
     let name = name("free");
     give_back(&store, &name, grant()).await?;
@@ -226,7 +206,7 @@ async fn a_killed_statement_is_a_timeout(db: &Db) -> Result<(), BoxError> {
 async fn a_read_only_server_is_refused(db: &Db) -> Result<(), BoxError> {
     let store = db.store().await?;
     db.run("SET GLOBAL read_only = 1").await?;
-    let refused = MysqlStore::connect(&db.running.url).await.map(drop);
+    let refused = MysqlStore::connect(db.0.url()).await.map(drop);
     db.run("SET GLOBAL read_only = 0").await?;
     // Although this user may write all the same.
     let error = refused.expect_err("a lock on a replica excludes nobody");
@@ -236,7 +216,7 @@ async fn a_read_only_server_is_refused(db: &Db) -> Result<(), BoxError> {
 }
 
 async fn statement_based_replication_is_refused_by_name(db: &Db) -> Result<(), BoxError> {
-    if db.id == "mariadb" {
+    if db.0.id() == "mariadb" {
         // It has no binary log here.
         return Ok(());
     }
@@ -276,22 +256,25 @@ async fn a_user_who_must_use_tls_can(db: &Db) -> Result<(), BoxError> {
 }
 
 /// A server, and what an administrator does to it.
-struct Db {
-    id: &'static str,
-    running: Running,
+struct Db(Server);
+
+impl AsRef<Server> for Db {
+    fn as_ref(&self) -> &Server {
+        &self.0
+    }
 }
 
 impl Db {
     fn opts(&self) -> Result<OptsBuilder, BoxError> {
-        Ok(OptsBuilder::from_opts(Opts::from_url(&self.running.url)?))
+        Ok(OptsBuilder::from_opts(Opts::from_url(self.0.url())?))
     }
 
     async fn store(&self) -> Result<Arc<MysqlStore>, BoxError> {
-        Ok(Arc::new(MysqlStore::connect(&self.running.url).await?))
+        Ok(Arc::new(MysqlStore::connect(self.0.url()).await?))
     }
 
     async fn admin(&self) -> Result<Conn, BoxError> {
-        Ok(server::admin(&self.running.url).await?)
+        Ok(server::admin(self.0.url()).await?)
     }
 
     async fn run(&self, sql: &str) -> Result<(), BoxError> {
@@ -350,7 +333,7 @@ impl Db {
         let user = unique("u");
         self.run(&format!("CREATE USER {user} IDENTIFIED BY 'tester' {with}")).await?;
         self.run(&format!("GRANT {privilege} TO {user}")).await?;
-        Ok(url_as(&self.running.url, &user, "tester"))
+        Ok(url_as(self.0.url(), &user, "tester"))
     }
 }
 
@@ -384,7 +367,9 @@ fn source(error: &StoreError) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+fn succeed(outcome: Result<(), BoxError>) {
+    if let Err(error) = outcome {
+        let causes = std::iter::successors(error.source(), |error| error.source());
+        panic!("{}", causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")));
+    }
 }

@@ -167,7 +167,7 @@ fn sql_kind(state: &SqlState, operation: Operation) -> StoreErrorKind {
     }
 }
 
-/// The driver shows the kind of its own errors only in words: `tests/postgres.rs` holds it to them.
+/// The driver shows the kind of its own errors only in words: `tests/postgres` holds it to them.
 fn driver_kind(error: &DriverError) -> StoreErrorKind {
     let words = error.to_string();
     let cause = error.source().map(ToString::to_string).unwrap_or_default();

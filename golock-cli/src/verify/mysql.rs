@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use golock_conformance::{BoxError, Damage};
-use golock_core::{FencingToken, LockName, LockStore};
+use golock_conformance::{BoxError, Sql};
+use golock_core::LockStore;
 use golock_mysql::MysqlStore;
 use golock_mysql::mysql_async::prelude::Queryable;
-use golock_mysql::mysql_async::{Conn, Error, OptsBuilder, Params};
+use golock_mysql::mysql_async::{Conn, Error, OptsBuilder};
 
 use super::Ground;
 
@@ -23,14 +23,6 @@ pub(crate) async fn session(url: &str) -> Result<Conn, Error> {
 
 struct Mysql(String);
 
-impl Mysql {
-    async fn run(&self, sql: String, values: impl Into<Params> + Send) -> Result<(), BoxError> {
-        let mut session = session(&self.0).await?;
-        session.exec_drop(sql, values.into()).await?;
-        Ok(session.disconnect().await?)
-    }
-}
-
 #[async_trait]
 impl Ground for Mysql {
     async fn store(&self, space: &str) -> Result<Arc<dyn LockStore>, BoxError> {
@@ -39,20 +31,10 @@ impl Ground for Mysql {
 }
 
 #[async_trait]
-impl Damage for Mysql {
-    async fn delete_row(&self, space: &str, name: &LockName) -> Result<(), BoxError> {
-        self.run(format!("DELETE FROM {space} WHERE name = ?"), (name.as_bytes(),)).await
-    }
-
-    async fn delete_all(&self, space: &str) -> Result<(), BoxError> {
-        self.run(format!("TRUNCATE {space}"), ()).await
-    }
-
-    async fn set_token(&self, space: &str, name: &LockName, token: FencingToken) -> Result<(), BoxError> {
-        self.run(format!("UPDATE {space} SET token = ? WHERE name = ?"), (token.get(), name.as_bytes())).await
-    }
-
-    async fn drop_space(&self, space: &str) -> Result<(), BoxError> {
-        self.run(format!("DROP TABLE IF EXISTS {space}"), ()).await
+impl Sql for Mysql {
+    async fn run(&self, sql: String) -> Result<(), BoxError> {
+        let mut session = session(&self.0).await?;
+        session.query_drop(sql).await?;
+        Ok(session.disconnect().await?)
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use golock_conformance::{BoxError, Damage};
-use golock_core::{FencingToken, LockName, LockStore};
+use golock_conformance::{BoxError, Sql};
+use golock_core::LockStore;
 use golock_postgres::{PostgresStore, tool_session};
 
 use super::Ground;
@@ -23,24 +23,12 @@ impl Ground for Postgres {
 }
 
 #[async_trait]
-impl Damage for Postgres {
-    async fn delete_row(&self, space: &str, name: &LockName) -> Result<(), BoxError> {
-        let sql = format!("DELETE FROM {space} WHERE name = $1");
-        tool_session(&self.0).await?.execute(&sql, &[&name.as_bytes()]).await?;
-        Ok(())
+impl Sql for Postgres {
+    async fn run(&self, sql: String) -> Result<(), BoxError> {
+        Ok(tool_session(&self.0).await?.batch_execute(&sql).await?)
     }
 
-    async fn delete_all(&self, space: &str) -> Result<(), BoxError> {
-        Ok(tool_session(&self.0).await?.batch_execute(&format!("TRUNCATE {space}")).await?)
-    }
-
-    async fn set_token(&self, space: &str, name: &LockName, token: FencingToken) -> Result<(), BoxError> {
-        let sql = format!("UPDATE {space} SET token = $2 WHERE name = $1");
-        tool_session(&self.0).await?.execute(&sql, &[&name.as_bytes(), &token.get()]).await?;
-        Ok(())
-    }
-
-    async fn drop_space(&self, space: &str) -> Result<(), BoxError> {
-        Ok(tool_session(&self.0).await?.batch_execute(&format!("DROP TABLE IF EXISTS {space}")).await?)
+    fn literal(&self, hex: &str) -> String {
+        format!("decode('{hex}', 'hex')")
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use golock_conformance::{BoxError, Damage};
-use golock_core::{FencingToken, LockName, LockStore};
+use golock_conformance::{BoxError, Sql};
+use golock_core::LockStore;
 use golock_sqlite::SqliteStore;
-use rusqlite::{Connection, Params, params};
+use rusqlite::Connection;
 
 use super::Ground;
 use crate::store::sqlite_path;
@@ -18,15 +18,6 @@ pub(crate) fn ground(url: &str) -> Box<dyn Ground> {
 
 struct Sqlite(String);
 
-impl Sqlite {
-    fn run(&self, sql: &str, values: impl Params) -> Result<(), BoxError> {
-        let connection = Connection::open(sqlite_path(&self.0))?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        connection.execute(sql, values)?;
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl Ground for Sqlite {
     async fn store(&self, space: &str) -> Result<Arc<dyn LockStore>, BoxError> {
@@ -35,23 +26,15 @@ impl Ground for Sqlite {
 }
 
 #[async_trait]
-impl Damage for Sqlite {
-    async fn delete_row(&self, space: &str, name: &LockName) -> Result<(), BoxError> {
-        self.run(&format!("DELETE FROM {space} WHERE name = ?"), [name.as_bytes()])
+impl Sql for Sqlite {
+    async fn run(&self, sql: String) -> Result<(), BoxError> {
+        let connection = Connection::open(sqlite_path(&self.0))?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.execute(&sql, [])?;
+        Ok(())
     }
 
-    async fn delete_all(&self, space: &str) -> Result<(), BoxError> {
-        self.run(&format!("DELETE FROM {space}"), [])
-    }
-
-    async fn set_token(&self, space: &str, name: &LockName, token: FencingToken) -> Result<(), BoxError> {
-        self.run(
-            &format!("UPDATE {space} SET token = ? WHERE name = ?"),
-            params![token.get(), name.as_bytes()],
-        )
-    }
-
-    async fn drop_space(&self, space: &str) -> Result<(), BoxError> {
-        self.run(&format!("DROP TABLE IF EXISTS {space}"), [])
+    fn truncate(&self) -> &'static str {
+        "DELETE FROM"
     }
 }

@@ -1,19 +1,16 @@
-//! Servers that one test target has for itself, with certificates, and the runner of its tests.
+//! Servers that one test target has for itself, with certificates, and the `main` of its tests.
 
 use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use tokio::runtime::Runtime;
+use futures_util::future::BoxFuture;
 
 use super::Authority;
 use crate::fixture::BoxError;
-use crate::servers::{Changes, Server};
-use crate::target::{Unopened, required};
+use crate::servers::{self, Changes, Server, Test};
+use crate::target::Unopened;
 
 /// A server whose certificate is for `localhost`: by the address 127.0.0.1 it is the wrong one.
 #[derive(Debug)]
@@ -103,75 +100,19 @@ impl fmt::Debug for Recipe {
     }
 }
 
-/// A test: its name, and what it does.
-pub type Test = (&'static str, fn(Arc<Guarded>) -> BoxFuture<'static, ()>);
-
-/// Names the functions, which take an `Arc<Guarded>`, as tests of [`main`](crate::security::main).
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __security_tests {
-    ($($test:path),+ $(,)?) => {
-        [$((
-            stringify!($test),
-            (|server| Box::pin($test(server))) as fn(
-                ::std::sync::Arc<$crate::security::Guarded>,
-            ) -> ::std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
-        )),+]
-    };
+impl AsRef<Server> for Guarded {
+    fn as_ref(&self) -> &Server {
+        &self.server
+    }
 }
 
 /// The `main` of a test target with `harness = false`: every test over every server of the table that is named here.
 ///
 /// What has no server is ignored with the reason, or fails if `GOLOCK_REQUIRE` lists it.
-pub fn main(servers: Vec<(&'static str, Recipe)>, tests: &[Test]) -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // Most of a test is waiting: more at once than there are processors.
-    arguments.test_threads = arguments.test_threads.or(Some(AT_ONCE));
-    let runtime = match Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => panic!("no runtime: {error}"),
-    };
-    let servers: Vec<_> = servers.into_iter().map(|(id, recipe)| (id, opening(id, recipe))).collect();
-    let mut trials = Vec::new();
-    for (name, test) in tests {
-        for (id, opening) in &servers {
-            let (id, test, opening, runtime) = (*id, *test, opening.clone(), runtime.handle().clone());
-            trials.push(Trial::ignorable_test(format!("{id}::{name}"), move || {
-                runtime.block_on(run(id, opening, test))
-            }));
-        }
-    }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    for (_, opening) in servers {
-        // One that was never asked for was never started.
-        if let Some(Ok(guarded)) = opening.peek() {
-            runtime.block_on(guarded.server.remove());
-        }
-    }
-    conclusion.exit_code()
+pub fn main(servers: Vec<(&'static str, Recipe)>, tests: &[Test<Guarded>]) -> ExitCode {
+    let servers = servers.into_iter().map(|(id, recipe)| (id, recipe.open(id))).collect();
+    servers::main(servers, AT_ONCE, tests)
 }
 
-type Opening = Shared<BoxFuture<'static, Result<Arc<Guarded>, Unopened>>>;
-
-fn opening(id: &'static str, recipe: Recipe) -> Opening {
-    async move { recipe.open(id).await.map(Arc::new) }.boxed().shared()
-}
-
-async fn run(
-    id: &'static str,
-    opening: Opening,
-    test: fn(Arc<Guarded>) -> BoxFuture<'static, ()>,
-) -> Result<Completion, Failed> {
-    let guarded = match opening.await {
-        Ok(guarded) => guarded,
-        Err(Unopened::Missing(reason)) if !required(id) => return Ok(Completion::ignored_with(reason)),
-        Err(Unopened::Missing(reason) | Unopened::Broken(reason)) => return Err(reason.into()),
-    };
-    match tokio::time::timeout(GIVE_UP, test(guarded)).await {
-        Ok(()) => Ok(Completion::Completed),
-        Err(_) => Err(format!("not over after {GIVE_UP:?}").into()),
-    }
-}
-
+/// Most of a test is waiting: more at once than there are processors.
 const AT_ONCE: usize = 6;
-const GIVE_UP: Duration = Duration::from_secs(180);

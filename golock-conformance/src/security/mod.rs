@@ -29,8 +29,8 @@ mod operations;
 mod secret;
 
 pub use self::authority::{Authority, AuthorityFile, Certificate};
-pub use self::guarded::{Guarded, Recipe, Test, main};
+pub use self::guarded::{Guarded, Recipe, main};
 pub use self::identifiers::{Opening, hostile, mean_exactly_themselves, names_mean_exactly_themselves};
 pub use self::operations::everything;
 pub use self::secret::Secret;
-pub use crate::__security_tests as tests;
+pub use crate::servers::tests;

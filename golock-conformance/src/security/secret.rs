@@ -4,10 +4,14 @@
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
 
+use golock_core::{LockOptions, Locker};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+
+use crate::proxy::{Direction, Proxy};
 
 /// A password that must not be shown.
 #[derive(Clone, Copy)]
@@ -73,6 +77,36 @@ impl Secret {
         let shown: Vec<_> = heard.shown.iter().filter(|line| line.contains(self.0)).collect();
         assert!(shown.is_empty(), "a password was logged: {shown:#?}");
         assert!(heard.records > 0, "nothing was logged");
+    }
+
+    /// It is in nothing that a locker says, a lock, and their calls when they fail: unanswered, cut off, closed. `locker` works
+    /// through `proxy`; `kill` ends its connections at the server.
+    ///
+    /// # Panics
+    /// If it is, or if a call does not fail that should.
+    pub async fn is_not_in_failures(self, locker: Locker, proxy: Proxy, kill: impl Future<Output = ()>) {
+        self.is_not_in("a locker", &locker);
+        let held = LockOptions::new("held").auto_renew(true);
+        let lock = locker.try_lock(held).await.unwrap_or_else(|error| panic!("nobody holds it: {error}"));
+        self.is_not_in("a lock", &lock);
+        proxy.hold(Direction::ToClient);
+        self.is_not_in_refusal("a timeout", &locker).await;
+        proxy.let_go(Direction::ToClient);
+        kill.await;
+        proxy.reset_all();
+        proxy.hold(Direction::ToServer);
+        self.is_not_in_refusal("a killed connection", &locker).await;
+        drop(proxy);
+        let _ = lock.unlock().await.map_err(|error| self.is_not_in_error("an unlock", &error));
+        locker.shutdown(Duration::ZERO).await;
+        self.is_not_in_refusal("a closed locker", &locker).await;
+    }
+
+    async fn is_not_in_refusal(self, what: &str, locker: &Locker) {
+        match locker.try_lock(LockOptions::new(what)).await {
+            Ok(lock) => panic!("{what}: {lock:?}"),
+            Err(error) => self.is_not_in_error(what, &error),
+        }
     }
 
     #[track_caller]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use testcontainers::bollard::Docker;
 use testcontainers::bollard::models::PortBinding;
-use testcontainers::bollard::query_parameters::KillContainerOptionsBuilder;
+use testcontainers::bollard::query_parameters::{InspectContainerOptions, KillContainerOptionsBuilder};
 use testcontainers::core::IntoContainerPort;
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
@@ -75,6 +75,17 @@ impl Container {
         let running = self.running.lock().await;
         let Some(container) = running.as_ref() else { return Err("the container was removed".into()) };
         Ok(container.unpause().await?)
+    }
+
+    /// Its address in the engine's own network.
+    pub(super) async fn address(&self) -> Result<String, BoxError> {
+        let running = self.running.lock().await;
+        let Some(container) = running.as_ref() else { return Err("the container was removed".into()) };
+        let docker = Docker::connect_with_defaults()?;
+        let told = docker.inspect_container(container.id(), None::<InspectContainerOptions>).await?;
+        let networks = told.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let address = networks.into_values().find_map(|network| network.ip_address);
+        address.ok_or_else(|| "the container is in no network".into())
     }
 
     pub(super) async fn remove(&self) {

@@ -5,20 +5,26 @@
 //! lists `X`. `GOLOCK_SERVERS`, if it is set, lists those to test at all.
 
 mod container;
+mod main;
 mod table;
+mod url;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{self, Instant};
 
 use self::container::Container;
+pub use self::main::{Test, main};
 use self::table::Kind;
+pub use self::url::{url_as, url_at};
+pub use crate::__server_tests as tests;
 use crate::context::chain;
-use crate::fixture::{BoxError, Fixture};
+use crate::fixture::{BoxError, Fixture, Pause, Processes, Restart};
 use crate::target::{Opened, Target, Unopened};
 
 /// The server `id` of the table as a target of [`main`](crate::main) and of [`faults::main`](crate::faults::main): opened when the first of its cases is to run,
@@ -41,7 +47,7 @@ where
     let kind = Kind::of(id);
     let ready: Probe = Arc::new(move |url| ready(url).boxed());
     Target::lazy(id, async move {
-        let server = Server::open(kind, ready).await?;
+        let server = Server::found(kind, &Changes::default(), ready).await?;
         let container = server.container.clone();
         let opened = Opened::new(fixture(server));
         Ok(match container {
@@ -51,7 +57,7 @@ where
     })
 }
 
-/// A running server.
+/// A running server. For a fixture it does [`Restart`], [`Pause`] and [`Processes`].
 #[derive(Clone)]
 pub struct Server {
     kind: &'static Kind,
@@ -72,8 +78,26 @@ pub struct Changes {
 type Probe = Arc<dyn Fn(String) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 impl Server {
-    /// The server `id` of the table, in a container of the caller's own, with these changes; it is ready when `ready`
-    /// succeeds, as in [`target`]. [`remove`](Self::remove) it in the end.
+    /// The server `id` of the table: one that the environment names, else one in a container of the caller's own, with
+    /// these changes; it is ready when `ready` succeeds, as in [`target`]. [`remove`](Self::remove) it in the end.
+    ///
+    /// # Errors
+    /// Why there is none.
+    ///
+    /// # Panics
+    /// If the table has no such server.
+    pub async fn open<Ready>(
+        id: &'static str,
+        changes: Changes,
+        ready: impl Fn(String) -> Ready + Send + Sync + 'static,
+    ) -> Result<Self, Unopened>
+    where
+        Ready: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        Self::found(Kind::of(id), &changes, Arc::new(move |url| ready(url).boxed())).await
+    }
+
+    /// As [`open`](Self::open), but always in a container of its own.
     ///
     /// # Errors
     /// Why there is none.
@@ -110,7 +134,7 @@ impl Server {
 
     /// `host:port` of the URL.
     pub fn address(&self) -> String {
-        address(&self.url, self.kind.port)
+        url::address(&self.url, self.kind.port)
     }
 
     /// Whether it can be killed and started, or paused: not so if a URL named it.
@@ -118,50 +142,22 @@ impl Server {
     /// # Errors
     /// Why not.
     pub fn can_restart(&self) -> Result<(), &'static str> {
-        self.container.as_ref().map(|_| ()).ok_or("the server was named by a URL, and is not ours to kill")
+        self.container().map(drop)
     }
 
-    /// Kills it with SIGKILL, starts it again over the same data and under the same address, and waits until it
-    /// answers.
+    /// The address at which other containers reach it, if it is in one.
     ///
     /// # Errors
-    /// If it [can't be restarted](Self::can_restart), or does not answer any more.
-    pub async fn restart(&self) -> Result<(), BoxError> {
-        let Some(container) = &self.container else {
-            return Err(self.can_restart().err().unwrap_or_default().into());
-        };
-        container.kill_and_start().await?;
-        self.until_ready().await
+    /// If it is [not ours](Self::can_restart), or the container engine does not tell.
+    pub async fn host(&self) -> Result<String, BoxError> {
+        self.container()?.address().await
     }
 
-    /// Stops every process of it until [`unpause`](Self::unpause).
-    ///
-    /// # Errors
-    /// If it is [not ours](Self::can_restart), or the container engine refuses.
-    pub async fn pause(&self) -> Result<(), BoxError> {
-        match &self.container {
-            Some(container) => container.pause().await,
-            None => Err(self.can_restart().err().unwrap_or_default().into()),
-        }
+    fn container(&self) -> Result<&Container, &'static str> {
+        self.container.as_deref().ok_or("the server was named by a URL, and is not ours to kill")
     }
 
-    /// Lets it go on.
-    ///
-    /// # Errors
-    /// As [`pause`](Self::pause).
-    pub async fn unpause(&self) -> Result<(), BoxError> {
-        match &self.container {
-            Some(container) => container.unpause().await,
-            None => Err(self.can_restart().err().unwrap_or_default().into()),
-        }
-    }
-
-    /// What another process needs in its environment to find this very server: its URL.
-    pub fn environment(&self) -> Vec<(String, String)> {
-        vec![(self.kind.url_variable(), self.url.clone())]
-    }
-
-    async fn open(kind: &'static Kind, ready: Probe) -> Result<Self, Unopened> {
+    async fn found(kind: &'static Kind, changes: &Changes, ready: Probe) -> Result<Self, Unopened> {
         if let Some(url) = kind.given_url() {
             let server = Self { kind, url, container: None, ready };
             return match server.until_ready().await {
@@ -172,7 +168,7 @@ impl Server {
                 ))),
             };
         }
-        Self::contained(kind, &Changes::default(), ready).await
+        Self::contained(kind, changes, ready).await
     }
 
     async fn contained(kind: &'static Kind, changes: &Changes, ready: Probe) -> Result<Self, Unopened> {
@@ -207,6 +203,37 @@ impl Server {
     }
 }
 
+#[async_trait]
+impl Restart for Server {
+    async fn restart(&self) -> Result<(), BoxError> {
+        self.container()?.kill_and_start().await?;
+        self.until_ready().await
+    }
+}
+
+#[async_trait]
+impl Pause for Server {
+    async fn pause(&self) -> Result<(), BoxError> {
+        self.container()?.pause().await
+    }
+
+    async fn unpause(&self) -> Result<(), BoxError> {
+        self.container()?.unpause().await
+    }
+}
+
+impl Processes for Server {
+    fn environment(&self) -> Vec<(String, String)> {
+        vec![(self.kind.url_variable(), self.url.clone())]
+    }
+}
+
+impl AsRef<Server> for Server {
+    fn as_ref(&self) -> &Server {
+        self
+    }
+}
+
 impl fmt::Debug for Server {
     /// Without the URL, which has a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -217,27 +244,5 @@ impl fmt::Debug for Server {
     }
 }
 
-/// `host:port` of a URL that may have a user and may have no port.
-fn address(url: &str, port: u16) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if has_port { address.to_owned() } else { format!("{address}:{port}") }
-}
-
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const ONE_PROBE: Duration = Duration::from_secs(5);
-
-#[cfg(test)]
-mod tests {
-    use super::address;
-
-    #[test]
-    fn an_address_is_what_a_socket_connects_to() {
-        assert_eq!(address("postgres://user:p%40ss@db:6000/base?sslmode=disable", 5432), "db:6000");
-        assert_eq!(address("redis://localhost", 6379), "localhost:6379");
-        assert_eq!(address("redis://[::1]/0", 6379), "[::1]:6379");
-        assert_eq!(address("redis://[::1]:1/0", 6379), "[::1]:1");
-    }
-}

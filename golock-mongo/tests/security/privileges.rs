@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use golock_conformance::security::{Guarded, everything};
+use golock_conformance::servers::url_as;
 use golock_core::store::Wakeup;
 use golock_core::{LockStore, StoreErrorKind};
 use golock_mongo::MongoStore;
 use golock_mongo::mongodb::bson::doc;
 
 use super::admin;
-use super::server::{DATABASE, unique, url_as};
+use super::server::{DATABASE, unique};
 
 pub(crate) async fn printed_actions_suffice_and_each_is_needed(server: Arc<Guarded>) {
     let (admin, collection) = (admin(&server).await, unique("least"));

@@ -1,11 +1,8 @@
 //! The server that the tests run on: made ready, and looked at before it is trusted.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a URL that is none is a failed test")]
 
-pub(crate) mod meddler;
 mod probe;
-pub(crate) mod running;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -40,23 +37,7 @@ fn is_initiated(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Command(error) if error.code_name == "AlreadyInitialized")
 }
 
-/// The same server, other credentials.
-pub(crate) fn url_as(url: &str, user: &str, password: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap();
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    format!("{scheme}://{user}:{password}@{place}")
-}
-
-/// The same, but the connections go to `address`.
-pub(crate) fn url_at(url: &str, address: impl std::fmt::Display) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap();
-    let (credentials, place) = rest.rsplit_once('@').map_or(("", rest), |(user, place)| (user, place));
-    let at = if credentials.is_empty() { "" } else { "@" };
-    let options = place.find(['/', '?']).map_or("/", |end| &place[end..]);
-    format!("{scheme}://{credentials}{at}{address}{options}")
-}
-
-/// With one more option.
+/// The same URL with one more option.
 pub(crate) fn url_with(url: &str, option: &str) -> String {
     format!("{url}{}{option}", if url.contains('?') { '&' } else { '?' })
 }

@@ -37,22 +37,6 @@ pub(crate) async fn query(
     Ok(session.query(sql, parameters).await?.into_results().await?.pop().unwrap_or_default())
 }
 
-/// The same server and options, another user.
-pub(crate) fn as_user(url: &str, user: &str, password: &str) -> Result<String, BoxError> {
-    let mut url: Url = url.parse()?;
-    let _ = url.set_username(user);
-    let _ = url.set_password(Some(password));
-    Ok(url.into())
-}
-
-/// The same user and options, by another address.
-pub(crate) fn at(url: &str, address: std::net::SocketAddr) -> Result<String, BoxError> {
-    let mut url: Url = url.parse()?;
-    url.set_host(Some(&address.ip().to_string()))?;
-    let _ = url.set_port(Some(address.port()));
-    Ok(url.into())
-}
-
 /// The same server, believed only if its certificate is in order.
 pub(crate) fn distrustful(url: &str) -> Result<String, BoxError> {
     let mut url: Url = url.parse()?;

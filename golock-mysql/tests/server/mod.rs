@@ -3,8 +3,6 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
-pub(crate) mod running;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -21,13 +19,6 @@ pub(crate) async fn admin(url: &str) -> Result<Conn, Error> {
     conn.query_drop(format!("CREATE DATABASE IF NOT EXISTS {database}")).await?;
     conn.query_drop(format!("USE {database}")).await?;
     Ok(conn)
-}
-
-/// The same server and database, another user.
-pub(crate) fn url_as(url: &str, user: &str, password: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap();
-    let (_, place) = rest.rsplit_once('@').unwrap();
-    format!("{scheme}://{user}:{password}@{place}")
 }
 
 /// Bytes, as SQL has them.

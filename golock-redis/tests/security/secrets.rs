@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use golock_conformance::proxy::{Direction, Proxy};
+use golock_conformance::proxy::Proxy;
 use golock_conformance::security::{Guarded, Secret};
 use golock_core::{LockOptions, Locker, StoreErrorKind as Kind};
 use golock_redis::RedisStore;
@@ -66,22 +66,7 @@ pub(crate) async fn passwords_are_shown_nowhere(server: Arc<Guarded>) {
     secret.is_not_in_error("no permission", &error);
     let proxy = Proxy::start(server.address()).await.unwrap();
     let locker = Locker::new(over("localhost", proxy.address().port(), "owner"));
-    secret.is_not_in("a locker", &locker);
-    let lock = locker.try_lock(LockOptions::new("held").auto_renew(true)).await.unwrap();
-    secret.is_not_in("a lock", &lock);
-    proxy.hold(Direction::ToClient);
-    let error = locker.try_lock(LockOptions::new("silence")).await.unwrap_err();
-    secret.is_not_in_error("a timeout", &error);
-    proxy.let_go(Direction::ToClient);
-    run(&server, &["CLIENT", "KILL", "USER", "owner"]).await;
-    proxy.reset_all();
-    proxy.hold(Direction::ToServer);
-    let error = locker.try_lock(LockOptions::new("killed")).await.unwrap_err();
-    secret.is_not_in_error("a killed connection", &error);
-    drop(proxy);
-    let _ = lock.unlock().await.map_err(|error| secret.is_not_in_error("an unlock", &error));
-    locker.shutdown(Duration::ZERO).await;
-    let error = locker.try_lock(LockOptions::new("closed")).await.unwrap_err();
-    secret.is_not_in_error("a closed locker", &error);
+    let kill = async { drop(run(&server, &["CLIENT", "KILL", "USER", "owner"]).await) };
+    secret.is_not_in_failures(locker, proxy, kill).await;
     secret.is_not_in_the_logs();
 }

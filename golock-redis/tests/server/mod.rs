@@ -3,8 +3,6 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
-pub(crate) mod own;
-
 use golock_redis::fred::clients::Client;
 use golock_redis::fred::error::Error;
 use golock_redis::fred::interfaces::ClientLike;
@@ -45,11 +43,4 @@ impl Drop for Admin {
         let client = self.0.clone();
         tokio::spawn(async move { client.quit().await });
     }
-}
-
-/// The same server, another user.
-pub(crate) fn url_as(url: &str, user: &str, password: &str) -> String {
-    let (scheme, rest) = url.split_once("://").expect("a URL has a scheme");
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    format!("{scheme}://{user}:{password}@{place}")
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use golock_conformance::faults::{self, Plan};
 use golock_conformance::history::Violation;
-use golock_conformance::{Abilities, BoxError, Fixture, Through, Unopened, async_trait};
+use golock_conformance::{Abilities, BoxError, Fixture, Through, async_trait};
 use golock_core::LockStore;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::Runtime;
@@ -63,10 +63,7 @@ async fn look(wrong: Option<Wrong>, finds: Option<fn(&Violation) -> bool>) -> Re
     let target = fixture::targets().into_iter().find(|target| target.id() == "redis").ok_or("no redis")?;
     let opened = match target.open().await {
         Ok(opened) => opened,
-        Err(Unopened::Missing(reason)) if !server::own::KINDS[0].is_required() => {
-            return Ok(Completion::ignored_with(reason));
-        }
-        Err(why) => return Err(format!("{why:?}").into()),
+        Err(why) => return Ok(Completion::ignored_with(why.excuse("redis")?)),
     };
     let fixture = WrongFixture { inner: opened.fixture().clone(), wrong };
     let report = faults::run(&fixture, &Plan::new(5, Duration::from_secs(9))).await;
