@@ -228,20 +228,26 @@ pub(crate) async fn lock_at_least_is_kept_after_a_crash(cx: &Context<'_>) {
 }
 
 pub(crate) async fn many_leases_of_one_locker_are_kept(cx: &Context<'_>) {
-    keep_leases(cx, effort::leases(), Duration::from_secs(6)).await;
+    let lease = Duration::from_secs(6);
+    // Fewer on a server that is slow to grant them, for it would be as slow to renew them.
+    keep_leases(cx, effort::leases(), lease, lease / 3).await;
 }
 
 pub(crate) async fn ten_thousand_leases_of_one_locker_are_kept(cx: &Context<'_>) {
-    keep_leases(cx, 10_000, Duration::from_secs(30)).await;
+    keep_leases(cx, 10_000, Duration::from_secs(30), Duration::MAX).await;
 }
 
-async fn keep_leases(cx: &Context<'_>, count: usize, lease: Duration) {
+/// As many leases as are granted `within` a time, `count` at most.
+async fn keep_leases(cx: &Context<'_>, count: usize, lease: Duration, within: Duration) {
     let (locker, other) = (cx.locker().await, cx.client().await);
     let asked = Instant::now();
     let mut locks = Vec::new();
     for name in cx.names("kept", count) {
         let options = options(&name, lease).auto_renew(true);
         locks.push(held(locker.try_lock(options).await));
+        if asked.elapsed() > within && locks.len() >= 20 {
+            break;
+        }
     }
     let (all_held, begun) = (asked.elapsed(), Instant::now());
     while begun.elapsed() < lease * 2 {
