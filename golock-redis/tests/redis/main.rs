@@ -15,15 +15,24 @@ use golock_core::store::{
 };
 use golock_core::{FencingToken, GrantId, LockName, LockOptions, Locker};
 use golock_redis::RedisStore;
-use golock_redis::fred::clients::Client;
-use golock_redis::fred::types::config::Config;
-
 use libtest_mimic::{Arguments, Completion, Trial};
 use tokio::runtime::Runtime;
 
+use renewals::{
+    a_key_that_is_written_over_costs_one_lease,
+    ten_thousand_leases_are_renewed_by_two_commands_a_second_at_most,
+};
 use server::own::{KINDS, LONG, Own, grant, label, name};
+use settings::{
+    a_cluster_is_served_whatever_the_names, a_password_that_was_changed_is_told,
+    a_server_that_may_evict_locks_is_refused_by_the_settings_name,
+    an_applications_client_lends_its_settings_and_no_connection,
+};
 
+mod renewals;
+#[path = "../server/mod.rs"]
 mod server;
+mod settings;
 
 macro_rules! trials {
     ($runtime:expr, $($test:ident: $arguments:expr),+ $(,)?) => {{
@@ -68,6 +77,8 @@ fn main() -> ExitCode {
         a_password_that_was_changed_is_told: [],
         an_applications_client_lends_its_settings_and_no_connection: ["--databases", "4"],
         a_cluster_is_served_whatever_the_names: ["--cluster-enabled", "yes"],
+        ten_thousand_leases_are_renewed_by_two_commands_a_second_at_most: [],
+        a_key_that_is_written_over_costs_one_lease: [],
     ];
     let mut arguments = Arguments::from_args();
     // Each has a container of its own.
@@ -106,10 +117,7 @@ async fn a_lock_and_its_unlock_are_two_commands(server: &Own) {
         locker.try_lock(LockOptions::new("job")).await.unwrap().unlock().await.unwrap();
     }
     let stats = admin.run(&["INFO", "commandstats"]).await.unwrap();
-    let calls = |command: &str| {
-        let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or("");
-        line.split(['=', ',']).nth(1).map_or(0, |calls| calls.parse().unwrap())
-    };
+    let calls = |command| calls(&stats, command);
     assert_eq!(calls("evalsha"), 20, "{stats}");
     // The others are those of the scripts: nobody waits, so nobody is told.
     for (command, inside) in
@@ -313,57 +321,6 @@ async fn keys_outlive_their_leases_by_the_retention(server: &Own) {
     assert_eq!(store.purge(Duration::ZERO).await.unwrap(), 0, "the token is ahead of the clock");
 }
 
-async fn a_server_that_may_evict_locks_is_refused_by_the_settings_name(server: &Own) {
-    let error = RedisStore::connect(&server.url()).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Configuration);
-    assert!(why(&error).contains("maxmemory-policy"), "{}", why(&error));
-    let store = RedisStore::builder().allow_eviction(true).connect(&server.url()).await.unwrap();
-    take(&store, &name("job")).await;
-}
-
-async fn a_password_that_was_changed_is_told(server: &Own) {
-    let admin = server.admin().await;
-    let url = server::url_as(&server.url(), "service", "old");
-    admin.user("service", "old", "allkeys allchannels +@all").await.unwrap();
-    let store = RedisStore::connect(&url).await.unwrap();
-    take(&store, &name("job")).await;
-    admin.user("service", "new", "allkeys allchannels +@all").await.unwrap();
-    admin.run(&["CLIENT", "KILL", "USER", "service"]).await.unwrap();
-    let error = loop {
-        // What was under way when the connection ended is told as that.
-        let error = store.acquire(&[acquisition(&name("job"), grant())]).await.unwrap_err();
-        if error.kind() != StoreErrorKind::Connection {
-            break error;
-        }
-    };
-    assert_eq!(error.kind(), StoreErrorKind::Authentication, "{}", why(&error));
-}
-
-async fn an_applications_client_lends_its_settings_and_no_connection(server: &Own) {
-    // Neither connected nor ever used.
-    let client = Client::new(Config::from_url(&format!("{}/3", server.url())).unwrap(), None, None, None);
-    let store = RedisStore::new(&client);
-    take(&store, &name("job")).await;
-    assert_eq!(server.run(&["EVAL", "redis.call('SELECT', 3) return redis.call('DBSIZE')", "0"]).await, "1");
-}
-
-async fn a_cluster_is_served_whatever_the_names(server: &Own) {
-    let admin = server.admin().await;
-    admin.run(&["CONFIG", "SET", "cluster-announce-ip", server.host()]).await.unwrap();
-    admin.run(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await.unwrap();
-    while !admin.run(&["CLUSTER", "INFO"]).await.unwrap().contains("cluster_state:ok") {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let store = RedisStore::connect(&format!("redis-cluster://{}", server.inside)).await.unwrap();
-    everything(&store).await;
-    let names: Vec<_> = ["}", "{", "{}", "{a}b", "a{b", "}{"].into_iter().map(name).collect();
-    let requests: Vec<_> = names.iter().map(|name| acquisition(name, grant())).collect();
-    let answers = store.acquire(&requests).await.unwrap();
-    assert!(answers.iter().all(|answer| matches!(answer, AcquireAnswer::Granted { .. })), "{answers:?}");
-    let listed = store.list(&ListRequest::new("", 10)).await.unwrap();
-    assert_eq!(listed.len(), names.len(), "{listed:?}");
-}
-
 /// Every operation once.
 async fn everything(store: &RedisStore) {
     let job = name("job");
@@ -398,6 +355,12 @@ async fn release(store: &RedisStore, name: &LockName, id: GrantId) -> ReleaseAns
 
 fn acquisition(name: &LockName, id: GrantId) -> AcquireRequest {
     AcquireRequest::new(name.clone(), id, label(), LONG)
+}
+
+/// How often a command was executed, as `INFO commandstats` says; those that scripts call count as well.
+fn calls(stats: &str, command: &str) -> u64 {
+    let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or("");
+    line.split(['=', ',']).nth(1).map_or(0, |calls| calls.parse().unwrap())
 }
 
 /// How many scripts the server has executed since it was started.
