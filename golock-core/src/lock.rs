@@ -27,19 +27,19 @@ use crate::{Error, FencingToken, Label, LockName, LostReason};
 pub struct Lock {
     lease: Arc<Lease>,
     commands: Commands,
-    /// How long the name stays taken after it was granted: no longer than now until the caller has the lock.
-    at_least: Duration,
+    /// The caller has it. Until then nobody has worked under it, and it is given back as if it had never been granted.
+    taken: bool,
     given_back: bool,
 }
 
 impl Lock {
     pub(crate) fn new(lease: Arc<Lease>, commands: Commands) -> Self {
-        Self { lease, commands, at_least: Duration::ZERO, given_back: false }
+        Self { lease, commands, taken: false, given_back: false }
     }
 
     /// The caller has it, and may work under it.
     pub(crate) fn taken(mut self) -> Self {
-        self.at_least = self.lease.at_least;
+        self.taken = true;
         self
     }
 
@@ -138,7 +138,8 @@ impl Lock {
     }
 
     fn release(&self, reply: Option<Reply<()>>) -> Command {
-        Command::Release { lease: self.lease.clone(), at_least: self.at_least, reply }
+        let at_least = if self.taken { self.lease.at_least } else { Duration::ZERO };
+        Command::Release { lease: self.lease.clone(), at_least, reply }
     }
 }
 

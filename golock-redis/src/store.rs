@@ -27,8 +27,12 @@ use crate::scripts::{self, Script};
 use crate::session::{COMMON, Call};
 use crate::{listener, schema};
 
-/// The most requests in one flight.
-const MAX_BATCH: usize = 100;
+/// The most names in one script, while which the server does nothing else: 9 to 11 µs each, so it takes 6 to 8 ms, below the
+/// 10 ms from which Redis logs a command as slow. And 10,000 leases of 30 s are renewed by less than two commands a second.
+const MAX_BATCH: usize = 700;
+
+/// How many names an operator's call looks at in one script. It need not be fast.
+const LOOKED_AT: usize = 100;
 
 /// The largest token that `lua/prelude.lua` makes.
 const MAX_TOKEN: i64 = 9_007_199_254_740_990;
@@ -187,7 +191,7 @@ impl RedisStore {
         Ok(found)
     }
 
-    /// Runs a script for each of many names; at most [`MAX_BATCH`] at once.
+    /// Runs a script for each of many names; at most [`LOOKED_AT`] at once.
     async fn run_each(
         &self,
         operation: Operation,
@@ -196,7 +200,7 @@ impl RedisStore {
         own: impl Fn() -> Vec<Value>,
     ) -> Result<Vec<Reply>, StoreError> {
         let mut replies = Vec::with_capacity(names.len());
-        for names in names.chunks(MAX_BATCH) {
+        for names in names.chunks(LOOKED_AT) {
             let calls: Vec<_> = names.iter().map(|name| self.call(name, own())).collect();
             replies.extend(self.acquiring.run(operation, script, &calls, None).await?.replies);
         }
@@ -318,7 +322,7 @@ impl LockStore for RedisStore {
         let names: Vec<_> = names.range::<LockName, _>((after, Bound::Unbounded)).cloned().collect();
         let mut held = Vec::new();
         // Many names may be free: only as many are looked at as the page takes.
-        for names in names.chunks(MAX_BATCH) {
+        for names in names.chunks(LOOKED_AT) {
             let replies = self.run_each(doing, &scripts::INSPECT, names, Vec::new).await?;
             for (name, reply) in names.iter().zip(replies) {
                 held.extend(reply.inspected(doing, name.clone())?);

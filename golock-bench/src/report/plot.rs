@@ -39,6 +39,13 @@ impl Plot {
              <text x=\"12\" y=\"22\" font-size=\"14\" font-weight=\"bold\" fill=\"#222\">{}</text>\n",
             escaped(self.title)
         );
+        // Behind the bars, which it would cut.
+        let one = LEFT as f64 + scale(1.0);
+        svg += &format!(
+            "<line x1=\"{one:.0}\" x2=\"{one:.0}\" y1=\"{}\" y2=\"{}\" stroke=\"#222\" stroke-dasharray=\"3 3\"/>\n",
+            TOP - 6,
+            height - GAP + 4
+        );
         let mut y = TOP;
         for group in groups {
             let label = escaped(&group.label);
@@ -47,30 +54,26 @@ impl Plot {
                 y + 15
             );
             for bar in &group.bars {
-                svg += &bar.svg(y, scale(bar.value), bar.value > longest);
+                svg += &bar.svg(y, scale(bar.value), scale(1.0), bar.value > longest);
                 y += BAR;
             }
             y += GAP;
         }
-        let one = LEFT as f64 + scale(1.0);
-        svg += &format!(
-            "<line x1=\"{one:.0}\" x2=\"{one:.0}\" y1=\"{}\" y2=\"{}\" stroke=\"#222\" stroke-dasharray=\"3 3\"/>\n</svg>\n",
-            TOP - 6,
-            height - GAP + 4
-        );
+        svg += "</svg>\n";
         svg
     }
 
-    /// No more than ten times golock's longest.
+    /// No more than three times golock's longest.
     fn longest(&self) -> f64 {
         let bars = || self.groups.iter().flat_map(|group| &group.bars);
         let most = |bars: &mut dyn Iterator<Item = &Bar>| bars.map(|bar| bar.value).fold(1.0, f64::max);
-        most(&mut bars()).min(10.0 * most(&mut bars().filter(|bar| bar.label == "golock")))
+        most(&mut bars()).min(3.0 * most(&mut bars().filter(|bar| bar.label == "golock")))
     }
 }
 
 impl Bar {
-    fn svg(&self, y: usize, length: f64, is_cut: bool) -> String {
+    /// The number stands beyond the line at `one`, which would cross it.
+    fn svg(&self, y: usize, length: f64, one: f64, is_cut: bool) -> String {
         let color = if self.label == "golock" { "#2b6cb0" } else { "#b8c4d0" };
         let (label, value) = (escaped(&self.label), self.value);
         let cut = if is_cut { " →" } else { "" };
@@ -82,7 +85,7 @@ impl Bar {
             y + 15,
             y + 3,
             BAR - 6,
-            LEFT as f64 + length + 6.0,
+            LEFT as f64 + length.max(one) + 6.0,
             y + 15,
         )
     }
@@ -108,7 +111,7 @@ mod tests {
         let bars = vec![Bar::new("golock", 2.0), Bar::new("a < b", 700.0)];
         let plot = Plot { title: "t", groups: vec![Group { label: "redis".into(), bars }] };
         let svg = plot.svg();
-        assert!(svg.contains(&format!("width=\"{}\"", LENGTH / 10)), "{svg}");
+        assert!(svg.contains(&format!("width=\"{:.0}\"", LENGTH as f64 / 3.0)), "{svg}");
         assert!(svg.contains(&format!("width=\"{LENGTH}\"")) && svg.contains(">700.00 →<"), "{svg}");
         assert!(svg.contains("a &lt; b"));
     }

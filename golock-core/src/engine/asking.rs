@@ -34,7 +34,10 @@ impl Keeper {
     /// What the next in line asks for when the local grant of the name is given back, if the store takes both at once. Not
     /// time after time: those who wait elsewhere without the store's knowing have to find the name free now and then.
     pub(super) fn next_in_line(&mut self, name: &LockName, grant: GrantId) -> Option<AcquireRequest> {
-        let line = self.lines.get_mut(name).filter(|line| line.local == Some(Local::GivesBack(grant)))?;
+        if self.locals.get(name) != Some(&Local::GivesBack(grant)) {
+            return None;
+        }
+        let line = self.lines.get_mut(name)?;
         if line.waiters.is_empty() || line.head != Head::Idle || !self.calls.capabilities.hands_over {
             return None;
         }

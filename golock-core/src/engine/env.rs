@@ -1,5 +1,6 @@
 //! The engine's clock and its randomness, so that a test can give it others: the same seed, the same run.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,21 +41,22 @@ impl Env {
     }
 }
 
-/// A point of the engine's clock.
+/// A point of the engine's clock: nanoseconds since it was made, and one more, so that an `Option` of it is as small. Each
+/// lease has several. The last one, after 584 years, stands for whatever is later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Tick(Duration);
+pub(crate) struct Tick(NonZeroU64);
 
 impl Tick {
     /// When the clock was made.
-    pub(crate) const START: Self = Self(Duration::ZERO);
+    pub(crate) const START: Self = Self(NonZeroU64::MIN);
 
     pub(crate) fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
+        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// The time from `earlier` to here; zero if it is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 
@@ -82,7 +84,7 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Tick {
         let run = self.0.started.elapsed() + suspended().saturating_sub(self.0.suspended);
-        Tick(if self.0.rate == 1.0 { run } else { run.mul_f64(self.0.rate) })
+        Tick::START.after(if self.0.rate == 1.0 { run } else { run.mul_f64(self.0.rate) })
     }
 
     pub(crate) async fn sleep_until(&self, until: Tick) {
@@ -154,7 +156,8 @@ mod tests {
                 let after = clock.0.started.elapsed();
                 assert!(now >= last, "went back by {:?}", last.since(now));
                 last = now;
-                worst = worst.max(before.saturating_sub(now.0)).max(now.0.saturating_sub(after));
+                let shown = now.since(Tick::START);
+                worst = worst.max(before.saturating_sub(shown)).max(shown.saturating_sub(after));
             }
             worst
         };

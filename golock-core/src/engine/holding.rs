@@ -20,8 +20,9 @@ use crate::{Error, FencingToken, GrantId, Holder, Lock, LostReason};
 const RENEW_AFTER: u32 = 3;
 const RETRY_AFTER: u32 = 6;
 
-/// Leases due within this part of the first one's length are renewed along with it.
-const RENEW_TOGETHER: u32 = 20;
+/// Leases due within this part of their length are renewed along with the first one. So leases of one length are renewed at
+/// four times in a third of it at most, however they were acquired: once renewed together they stay together.
+const RENEW_TOGETHER: u32 = 10;
 
 /// A renewal gets this part of the lease to be answered, so that two more tries fit; but never less than a slow
 /// network needs.
@@ -30,11 +31,12 @@ const RENEW_LIMIT: Duration = Duration::from_millis(100);
 
 pub(crate) struct Holding {
     pub(super) lease: Arc<Lease>,
-    granted: Tick,
-    term: Duration,
-    auto_renew: bool,
+    /// For how long it is renewed each time; `None`: never.
+    term: Option<Duration>,
     /// Its place among the renewals that are due; none while one is on its way.
     renew_at: Option<Tick>,
+    /// Its place among the deadlines; none once it is known to be lost.
+    look_at: Option<Tick>,
     /// Until when an earlier acquire of this grant, given up without an answer, may still arrive.
     pub(super) in_doubt: Option<Tick>,
     /// When the lease is over on the server, at the latest, whatever of our calls it still runs.
@@ -44,9 +46,8 @@ pub(crate) struct Holding {
 impl Holding {
     /// How this locker's own lock looks to others of this process.
     pub(super) fn as_holder(&self, now: Tick) -> Holder {
-        let Lease { lock_by, token, .. } = &*self.lease;
-        let mut holder =
-            Holder::new(lock_by.clone(), now.since(self.granted), self.lease.remaining(), *token);
+        let Lease { lock_by, token, held, .. } = &*self.lease;
+        let mut holder = Holder::new(lock_by.clone(), now.since(held.since), self.lease.remaining(), *token);
         holder.by_self = true;
         holder
     }
@@ -77,15 +78,14 @@ impl Keeper {
         let lease = Lease::new(granted, self.calls.clock.clone(), held);
         let holding = Holding {
             lease: lease.clone(),
-            granted: now,
-            term: wanted.lease,
-            auto_renew: wanted.auto_renew,
+            term: wanted.auto_renew.then_some(wanted.lease),
             renew_at: None,
+            look_at: None,
             in_doubt,
             over: now.after(wanted.lease),
         };
         self.leases.insert(grant, holding);
-        self.timers.set(deadline, Timer::Deadline(grant));
+        self.look_later(grant, deadline);
         self.renew_later(grant, (wanted.lease / RENEW_AFTER).saturating_sub(now.since(sent)));
         Some(Lock::new(lease, commands))
     }
@@ -97,16 +97,31 @@ impl Keeper {
             self.renewals.remove(&(at, grant));
             self.set_renew_timer();
         }
-        self.timers.cancel(&Timer::Deadline(grant));
+        if let Some(at) = holding.look_at {
+            self.deadlines.remove(&(at, grant));
+            self.set_deadline_timer();
+        }
         Some(holding)
     }
 
-    pub(super) fn check_deadline(&mut self, grant: GrantId) {
-        let Some(holding) = self.leases.get(&grant) else { return };
-        match holding.lease.deadline() {
-            Some(later) => self.timers.set(later, Timer::Deadline(grant)),
-            None => self.stop_holding(grant),
+    /// The earliest deadline has come, unless it was moved since.
+    pub(super) fn check_deadline(&mut self) {
+        let Some((_, grant)) = self.deadlines.pop_first() else { return };
+        if let Some(holding) = self.leases.get_mut(&grant) {
+            holding.look_at = None;
+            match holding.lease.deadline() {
+                Some(later) => self.look_later(grant, later),
+                None => self.stop_holding(grant),
+            }
         }
+        self.set_deadline_timer();
+    }
+
+    fn look_later(&mut self, grant: GrantId, at: Tick) {
+        let Some(holding) = self.leases.get_mut(&grant) else { return };
+        holding.look_at = Some(at);
+        self.deadlines.insert((at, grant));
+        self.set_deadline_timer();
     }
 
     /// Renews all leases that are due, the earliest first, as many together as the store takes.
@@ -115,14 +130,15 @@ impl Keeper {
         let mut due = Vec::new();
         while let Some((at, grant)) = self.renewals.first().copied() {
             let Some(holding) = self.leases.get_mut(&grant) else { break };
-            if at > now.after(holding.term / RENEW_TOGETHER) {
+            let term = holding.term.unwrap_or_default();
+            if at > now.after(term / RENEW_TOGETHER) {
                 break;
             }
             self.renewals.pop_first();
             holding.renew_at = None;
             if holding.lease.is_held() {
-                holding.over = holding.over.max(now.after(holding.term));
-                due.push(holding.request(holding.term));
+                holding.over = holding.over.max(now.after(term));
+                due.push(holding.request(term));
             }
         }
         for batch in due.chunks_mut(self.calls.capabilities.max_batch.max(1)) {
@@ -234,7 +250,7 @@ impl Keeper {
     fn renew_later(&mut self, grant: GrantId, pause: Duration) {
         let at = self.now().after(pause);
         let Some(holding) = self.leases.get_mut(&grant) else { return };
-        if holding.auto_renew && holding.renew_at.is_none() && holding.lease.is_held() {
+        if holding.term.is_some() && holding.renew_at.is_none() && holding.lease.is_held() {
             holding.renew_at = Some(at);
             self.renewals.insert((at, grant));
             self.set_renew_timer();
@@ -245,6 +261,13 @@ impl Keeper {
         match self.renewals.first() {
             Some((at, _)) => self.timers.set(*at, Timer::Renew),
             None => self.timers.cancel(&Timer::Renew),
+        }
+    }
+
+    fn set_deadline_timer(&mut self) {
+        match self.deadlines.first() {
+            Some((at, _)) => self.timers.set(*at, Timer::Deadline),
+            None => self.timers.cancel(&Timer::Deadline),
         }
     }
 }

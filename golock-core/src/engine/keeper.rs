@@ -16,7 +16,7 @@ use super::command::Command;
 use super::ending::Ending;
 use super::env::{Env, Tick};
 use super::holding::Holding;
-use super::line::Line;
+use super::line::{Line, Local};
 use super::listener::Listener;
 use super::outbox::Outbox;
 use super::timers::{Timer, Timers};
@@ -32,10 +32,14 @@ pub(crate) struct Keeper {
     /// The share of a lease that is kept as a margin for clocks that run at different rates.
     pub(super) margin: f64,
     pub(super) commands: mpsc::WeakUnboundedSender<Command>,
+    /// Names that somebody waits for. Most locks are never waited for, and have none.
     pub(super) lines: BTreeMap<LockName, Line>,
+    /// Names that a grant of this very locker holds, or gives back at the moment.
+    pub(super) locals: BTreeMap<LockName, Local>,
     /// Locks that nobody has given back yet, held or lost.
     pub(super) leases: BTreeMap<GrantId, Holding>,
-    /// When each lease is to be renewed: one timer stands for the earliest.
+    /// When each lease may run out, and when it is to be renewed: one timer stands for the earliest.
+    pub(super) deadlines: BTreeSet<(Tick, GrantId)>,
     pub(super) renewals: BTreeSet<(Tick, GrantId)>,
     pub(super) endings: BTreeMap<GrantId, Ending>,
     pub(super) acquires: Outbox<AcquireRequest>,
@@ -67,12 +71,14 @@ impl Keeper {
             margin,
             commands,
             lines: BTreeMap::new(),
+            locals: BTreeMap::new(),
             leases: BTreeMap::new(),
             endings: BTreeMap::new(),
             acquires: Outbox::new(together),
             releases: Outbox::new(together),
             listener: Listener::default(),
             timers: Timers::default(),
+            deadlines: BTreeSet::new(),
             renewals: BTreeSet::new(),
             under_way: FuturesUnordered::new(),
             closing: None,
@@ -122,7 +128,7 @@ impl Keeper {
     /// All that is asked at this moment, so that it is sent together. Whoever was answered just now gets to ask as well:
     /// else batches of one and of all the others would take turns.
     async fn hear_the_others(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) {
-        if self.lines.len() > 1 {
+        if !self.has_one_name() {
             tokio::task::yield_now().await;
         }
         for _ in 0..commands.len() {
@@ -130,6 +136,15 @@ impl Keeper {
                 self.command(command);
             }
         }
+    }
+
+    /// Whether all that is held and waited for is one name, at most.
+    fn has_one_name(&self) -> bool {
+        let held = self.locals.first_key_value().map(|(name, _)| name);
+        let waited_for = self.lines.first_key_value().map(|(name, _)| name);
+        self.locals.len() <= 1
+            && self.lines.len() <= 1
+            && held.is_none_or(|held| waited_for.is_none_or(|name| name == held))
     }
 
     /// Sends what need not wait for company.
@@ -207,7 +222,7 @@ impl Keeper {
 
     pub(super) fn fire(&mut self, timer: Timer) {
         match timer {
-            Timer::Deadline(grant) => self.check_deadline(grant),
+            Timer::Deadline => self.check_deadline(),
             Timer::Renew => self.renew_due(),
             Timer::End(grant) => self.end_again(grant),
             Timer::Ask(name) => self.wake(&name),

@@ -27,8 +27,6 @@ const LONGEST_MARK: Duration = Duration::from_secs(600);
 pub(super) struct Line {
     pub(super) waiters: VecDeque<Waiter>,
     pub(super) head: Head,
-    /// The grant of this very locker that holds the name, or gives it back at the moment.
-    pub(super) local: Option<Local>,
     /// What the last answer said.
     known: Known,
     /// Lost races, and unsuccessful tries, in a row.
@@ -61,7 +59,8 @@ pub(super) enum Head {
     Sleeping,
 }
 
-#[derive(PartialEq)]
+/// What a grant of this very locker does with a name.
+#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Local {
     Holds(GrantId),
     GivesBack(GrantId),
@@ -76,8 +75,11 @@ pub(super) enum Known {
 }
 
 impl Line {
-    pub(super) fn is_unused(&self) -> bool {
-        self.waiters.is_empty() && self.local.is_none()
+    /// Nobody waits, and what is remembered is what a new line begins with. While the name is held here the rest is kept.
+    fn is_unused(&self, held_here: bool) -> bool {
+        self.waiters.is_empty()
+            && (!held_here
+                || (self.marked_until.is_none() && self.handed_over == 0 && self.head == Head::Idle))
     }
 
     fn position(&self, caller: u64) -> Option<usize> {
@@ -121,7 +123,7 @@ impl Keeper {
             // The answer that is on its way is for everybody whose wait is over by then.
             Head::Asking(_) | Head::Marking => {}
             Head::Sleeping if position == 0 => self.ask(name),
-            Head::Idle if matches!(line.local, Some(Local::GivesBack(_))) => {}
+            Head::Idle if matches!(self.locals.get(name), Some(Local::GivesBack(_))) => {}
             Head::Sleeping | Head::Idle => self.answer_overdue(name),
         }
     }
@@ -164,18 +166,18 @@ impl Keeper {
 
     /// The local grant of a name gives it back: those in line wait for that.
     pub(super) fn local_gives_back(&mut self, name: &LockName, grant: GrantId) {
-        if let Some(line) = self.lines.get_mut(name).filter(|line| line.local == Some(Local::Holds(grant))) {
-            line.local = Some(Local::GivesBack(grant));
+        if let Some(local) = self.locals.get_mut(name).filter(|local| **local == Local::Holds(grant)) {
+            *local = Local::GivesBack(grant);
         }
     }
 
     /// The local grant of a name has ended. `false`: it had not stood in the way.
     pub(super) fn local_gone(&mut self, name: &LockName, grant: GrantId) -> bool {
-        let gone = [Some(Local::Holds(grant)), Some(Local::GivesBack(grant))];
-        let Some(line) = self.lines.get_mut(name).filter(|line| gone.contains(&line.local)) else {
+        let gone = [Local::Holds(grant), Local::GivesBack(grant)];
+        if !self.locals.get(name).is_some_and(|local| gone.contains(local)) {
             return false;
-        };
-        line.local = None;
+        }
+        self.locals.remove(name);
         self.advance(name);
         true
     }
@@ -196,10 +198,11 @@ impl Keeper {
 
     /// Lets the head ask if nothing stands in its way, and forgets a line that nobody stands in.
     pub(super) fn advance(&mut self, name: &LockName) {
+        let held_here = self.locals.contains_key(name);
         let Some(line) = self.lines.get(name) else { return };
-        if line.is_unused() {
+        if line.is_unused(held_here) {
             self.forget_line(name);
-        } else if line.head == Head::Idle && line.local.is_none() {
+        } else if line.head == Head::Idle && !held_here {
             self.ask(name);
         }
     }
@@ -225,7 +228,7 @@ impl Keeper {
             handed_over: line.handed_over,
             ..Line::default()
         };
-        line.local = Some(Local::Holds(waiter.grant));
+        self.locals.insert(name.clone(), Local::Holds(waiter.grant));
         self.timers.cancel(&Timer::WaitOver(name.clone(), waiter.caller));
         let waited = self.now().since(waiter.since);
         debug!(backend = self.calls.capabilities.backend, lock = %name, token = token.get(), ?waited, "lock granted");
@@ -296,10 +299,10 @@ impl Keeper {
     /// Answers all whose wait is over with what is known.
     fn answer_overdue(&mut self, name: &LockName) {
         let now = self.now();
-        let by_self = self.lines.get(name).and_then(|line| match line.local {
-            Some(Local::Holds(grant)) => self.leases.get(&grant).map(|lease| lease.as_holder(now)),
+        let by_self = match self.locals.get(name) {
+            Some(Local::Holds(grant)) => self.leases.get(grant).map(|lease| lease.as_holder(now)),
             _ => None,
-        });
+        };
         let Some(line) = self.lines.get_mut(name) else { return };
         let (over, waiting) = std::mem::take(&mut line.waiters)
             .into_iter()
@@ -311,7 +314,8 @@ impl Keeper {
             self.out_of_line(&waiter);
             let _ = waiter.reply.send(Err(why_not));
         }
-        if self.lines.get(name).is_some_and(Line::is_unused) {
+        let held_here = self.locals.contains_key(name);
+        if self.lines.get(name).is_some_and(|line| line.is_unused(held_here)) {
             self.forget_line(name);
         }
     }

@@ -116,7 +116,7 @@ impl Drop for Asked {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(super) series: Series,
-    since: Tick,
+    pub(super) since: Tick,
 }
 
 impl Held {

@@ -76,9 +76,10 @@ impl Bench {
         self.get_in_line(options).await.1.try_recv().unwrap().unwrap()
     }
 
-    fn remembers(&self) -> [usize; 5] {
-        let Keeper { lines, leases, renewals, endings, timers, .. } = &self.keeper;
-        [lines.len(), leases.len(), renewals.len(), endings.len(), timers.len()]
+    fn remembers(&self) -> [usize; 7] {
+        let Keeper { lines, locals, leases, deadlines, renewals, endings, timers, .. } = &self.keeper;
+        let held = [locals.len(), leases.len(), deadlines.len(), renewals.len()];
+        [held[0], held[1], held[2], held[3], lines.len(), endings.len(), timers.len()]
     }
 }
 
@@ -91,7 +92,7 @@ async fn nothing_is_remembered_of_locks_that_were_given_back() {
         let options = LockOptions::new(format!("job {number}")).lock_at_most(LockOptions::MAX_LEASE);
         drop(bench.lock(options.wait(HOUR).auto_renew(number % 2 == 0)).await);
         bench.settle().await;
-        assert_eq!(bench.remembers(), [0; 5], "after {number}");
+        assert_eq!(bench.remembers(), [0; 7], "after {number}");
     }
 }
 
@@ -113,7 +114,7 @@ async fn nothing_is_remembered_of_callers_that_left_or_waited_in_vain() {
             bench.commands.send(Command::Leave { name, caller }).unwrap();
         }
         bench.settle().await;
-        assert_eq!(bench.remembers(), [0; 5], "after a wait of {wait:?}");
+        assert_eq!(bench.remembers(), [0; 7], "after a wait of {wait:?}");
     }
 }
 
@@ -128,11 +129,36 @@ async fn nothing_is_remembered_of_locks_that_were_lost_and_dropped() {
     assert_eq!(lock.watch().lost().await, crate::LostReason::RowGone);
     drop(lock);
     bench.settle().await;
-    assert_eq!(bench.remembers(), [0; 5]);
+    assert_eq!(bench.remembers(), [0; 7]);
+}
+
+/// Ten thousand locks are ten thousand times this, and the few bytes of their entries in ordered sets.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_lease_takes_few_bytes() {
+    use super::holding::Holding;
+    use super::line::Local;
+
+    let sizes = [size_of::<Lock>(), size_of::<super::Lease>(), size_of::<Holding>(), size_of::<Local>()];
+    let most = [24, 192, 56, 17];
+    assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?}, and {most:?} at most");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_timer_serves_all_renewals() {
+async fn a_lock_that_nobody_waits_for_has_no_line() {
+    let mut bench = Bench::new(&MemoryStore::new());
+    let _lock = bench.lock(LockOptions::new("job").lock_at_most(24 * HOUR)).await;
+    let lines = |bench: &Bench| (bench.keeper.lines.len(), bench.keeper.locals.len());
+    assert_eq!(lines(&bench), (0, 1));
+    let (_, mut answer) = bench.get_in_line(LockOptions::new("job").wait(HOUR)).await;
+    assert_eq!(lines(&bench), (1, 1));
+    bench.pass(2 * HOUR).await;
+    assert!(answer.try_recv().unwrap().unwrap_err().holder().unwrap().by_self);
+    assert_eq!(lines(&bench), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_timers_serve_all_leases() {
     let mut bench = Bench::new(&MemoryStore::new());
     let mut locks = Vec::new();
     // Each is due before those before it.
@@ -146,7 +172,7 @@ async fn one_timer_serves_all_renewals() {
         bench.pass(Duration::from_secs(1)).await;
     }
     assert!(locks.iter().all(Lock::is_held));
-    // A deadline for each lock, and one for all renewals.
-    assert_eq!(bench.keeper.timers.len(), locks.len() + 1);
-    assert!(bench.keeper.timers.at(&Timer::Renew).is_some());
+    // One for all deadlines, and one for all renewals.
+    assert_eq!(bench.keeper.timers.len(), 2);
+    assert!([Timer::Deadline, Timer::Renew].iter().all(|timer| bench.keeper.timers.at(timer).is_some()));
 }

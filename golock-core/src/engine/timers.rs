@@ -9,7 +9,7 @@ use crate::{GrantId, LockName};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// A lease may have run out.
-    Deadline(GrantId),
+    Deadline,
     /// Leases may want to be renewed.
     Renew,
     /// A release or an undo is to be tried (again).
@@ -35,6 +35,9 @@ pub(super) struct Timers {
 impl Timers {
     /// Sets a timer, or moves it.
     pub(super) fn set(&mut self, at: Tick, timer: Timer) {
+        if self.at(&timer) == Some(at) {
+            return;
+        }
         self.cancel(&timer);
         self.due.insert((at, timer.clone()));
         self.set.insert(timer, at);

@@ -45,10 +45,7 @@ pub(crate) async fn a_lock_and_its_unlock_are_two_commands(server: &Own) {
         locker.try_lock(LockOptions::new("job")).await.unwrap().unlock().await.unwrap();
     }
     let stats = admin.run(&["INFO", "commandstats"]).await.unwrap();
-    let calls = |command: &str| {
-        let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or("");
-        line.split(['=', ',']).nth(1).map_or(0, |calls| calls.parse().unwrap())
-    };
+    let calls = |command| calls(&stats, command);
     assert_eq!(calls("evalsha"), 20, "{stats}");
     // The others are those of the scripts: nobody waits, so nobody is told.
     for (command, inside) in
@@ -138,4 +135,10 @@ async fn executed(server: &Own) -> u64 {
     let stats = server.run(&["INFO", "commandstats"]).await;
     let lines = stats.lines().filter(|line| line.starts_with("cmdstat_eval"));
     lines.map(|line| line.split(['=', ',']).nth(1).unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// How often a command was executed, by what INFO says.
+pub(crate) fn calls(stats: &str, command: &str) -> u64 {
+    let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or("");
+    line.split(['=', ',']).nth(1).map_or(0, |calls| calls.parse().unwrap())
 }

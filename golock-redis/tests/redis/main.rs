@@ -6,6 +6,7 @@
 mod commands;
 mod keys;
 mod own;
+mod renewals;
 #[path = "../server/mod.rs"]
 mod server;
 mod servers;
@@ -67,6 +68,8 @@ fn main() -> ExitCode {
         servers::a_password_that_was_changed_is_told: [],
         servers::an_applications_client_lends_its_settings_and_no_connection: ["--databases", "4"],
         servers::a_cluster_is_served_whatever_the_names: ["--cluster-enabled", "yes"],
+        renewals::ten_thousand_leases_are_renewed_by_two_commands_a_second_at_most: [],
+        renewals::a_key_that_is_written_over_costs_one_lease: [],
     ];
     let mut arguments = Arguments::from_args();
     // Each has a container of its own.
