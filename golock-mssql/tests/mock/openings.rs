@@ -104,7 +104,7 @@ async fn sessions_that_nobody_waited_for_count_among_those_of_the_lane() {
         _ = async { tokio::join!(store.revoke(&names[0]), store.revoke(&names[1])) } => panic!("nobody answered"),
         _ = server.was_asked_often("login", 2) => {}
     }
-    permits.add_permits(3);
+    permits.add_permits(10);
     let revoked = tokio::join!(store.revoke(&names[0]), store.revoke(&names[1]), store.revoke(&names[2]));
     assert!(revoked.0.is_ok() && revoked.1.is_ok() && revoked.2.is_ok(), "{revoked:?}");
     assert_eq!(server.asked_to("login").len(), 2);
