@@ -343,6 +343,8 @@ connecting {
     schema_text_tells_no_secret: "L6", [];
     /// A hundred tasks share one client.
     one_client_serves_many_tasks: "", [];
+    /// Where logging in takes longer than any caller has, the last of them is served over what the first began to open.
+    login_slower_than_its_callers_serves_the_last: "L3", [Through];
     /// A store that is dropped closes its connections.
     dropped_stores_close_their_connections: "S17", [Connections];
 }

@@ -11,6 +11,7 @@ mod memory;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod name;
+mod openings;
 mod options;
 pub mod store;
 mod token;
@@ -27,6 +28,7 @@ pub use lock::{Lock, LockWatch};
 pub use locker::Locker;
 pub use memory::MemoryStore;
 pub use name::LockName;
+pub use openings::Openings;
 pub use options::LockOptions;
 #[doc(no_inline)]
 pub use store::{LockStore, StoreError, StoreErrorKind};

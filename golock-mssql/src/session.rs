@@ -1,14 +1,17 @@
 //! Sessions: opened with golock's settings, used by one call at a time, thrown away when a call did not end well.
 
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{self, Manager, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleError};
+use golock_core::Openings;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tiberius::error::Error as DriverError;
 use tiberius::{Client, Config, Row, SqlBrowser, ToSql};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use crate::error::{OpenError, call_failed, failure, is_worth_another_try, leaves_session_usable};
@@ -30,7 +33,10 @@ impl Lane {
         request_timeout: Duration,
         lock_timeout: Duration,
     ) -> Self {
-        let opener = Opener::new(config.clone(), request_timeout, lock_timeout);
+        let opener = Opener {
+            access: Arc::new(Access::new(config.clone(), request_timeout, lock_timeout)),
+            openings: Openings::new(),
+        };
         let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(size.max(1)) };
         match managed::Pool::builder(opener).config(config).build() {
             Ok(sessions) => Self { sessions },
@@ -112,15 +118,43 @@ impl Drop for Session {
     }
 }
 
-/// Opens and prepares sessions.
+/// Opens sessions for a lane.
 struct Opener {
+    access: Arc<Access>,
+    openings: Openings<Opened, OpenError>,
+}
+
+impl Manager for Opener {
+    type Type = Opened;
+    type Error = OpenError;
+
+    async fn create(&self) -> Result<Opened, OpenError> {
+        while let Some(opened) = self.openings.left_behind().await {
+            if opened.is_quiet() {
+                return Ok(opened);
+            }
+        }
+        let access = Arc::clone(&self.access);
+        let opening = async move {
+            timeout(access.within, Box::pin(access.open())).await.unwrap_or(Err(OpenError::TimedOut))
+        };
+        self.openings.begin(opening).await
+    }
+
+    async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> Result<(), RecycleError<OpenError>> {
+        if opened.is_quiet() { Ok(()) } else { Err(RecycleError::message("the server has spoken unasked")) }
+    }
+}
+
+/// How sessions are opened and prepared.
+struct Access {
     config: Config,
     /// What a new session is told.
     settings: String,
     within: Duration,
 }
 
-impl Opener {
+impl Access {
     fn new(mut config: Config, request_timeout: Duration, lock_timeout: Duration) -> Self {
         config.command_timeout(Some(request_timeout));
         config.handshake_timeout(Some(request_timeout));
@@ -159,19 +193,6 @@ impl Opener {
             return Err(OpenError::Unfit(StoreErrorKind::ReadOnly, why));
         }
         Ok(Opened { client, socket })
-    }
-}
-
-impl Manager for Opener {
-    type Type = Opened;
-    type Error = OpenError;
-
-    async fn create(&self) -> Result<Opened, OpenError> {
-        tokio::time::timeout(self.within, Box::pin(self.open())).await.unwrap_or(Err(OpenError::TimedOut))
-    }
-
-    async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> Result<(), RecycleError<OpenError>> {
-        if opened.is_quiet() { Ok(()) } else { Err(RecycleError::message("the server has spoken unasked")) }
     }
 }
 

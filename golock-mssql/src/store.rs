@@ -76,7 +76,7 @@ impl MssqlStore {
     /// [`StoreError`], transient if the server could not be reached in time.
     ///
     /// # Cancel safety
-    /// Dropping the future closes what it opened; the table may have been created.
+    /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
         if self.create_table { self.table_is_there().await } else { self.acquiring.session().await.map(drop) }
     }

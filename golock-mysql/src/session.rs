@@ -1,15 +1,18 @@
 //! Sessions of golock's own, with settings of golock's own: never those of the application's pool.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{
     self, Manager, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult,
 };
 use futures_util::FutureExt;
+use golock_core::Openings;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, Row};
+use tokio::time::timeout;
 
 use crate::error::{failed, failed_halfway, failed_in_a_transaction, failure, is_worth_another_try};
 use crate::statements::{is_transaction, session_settings};
@@ -35,11 +38,12 @@ impl Lane {
     /// At most `size` sessions, opened when they are needed. A statement waits for a lock for `lock_wait` at most, in whole
     /// seconds, and never less than one.
     pub(crate) fn new(opts: &Opts, size: usize, lock_wait: Duration, request_timeout: Duration) -> Self {
-        let opener = Opener {
+        let access = Access {
             opts: own(opts),
             settings: session_settings(lock_wait, request_timeout),
             within: request_timeout,
         };
+        let opener = Opener { access: Arc::new(access), openings: Openings::new() };
         // The session used last is the least likely to have been closed meanwhile.
         let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(size.max(1)) };
         match managed::Pool::builder(opener).config(config).build() {
@@ -97,7 +101,7 @@ struct Session {
 
 impl Session {
     async fn call(&mut self, operation: Operation, text: &str) -> Result<Vec<Reply>, StoreError> {
-        let Some(conn) = self.opened.as_deref_mut() else {
+        let Some(Opened { conn, .. }) = self.opened.as_deref_mut() else {
             return Err(failure(operation, StoreErrorKind::Connection, "the session was given up"));
         };
         self.fit = false;
@@ -121,7 +125,9 @@ impl Session {
     }
 
     fn was_idle(&self) -> bool {
-        self.opened.as_ref().is_some_and(|opened| Object::metrics(opened).recycle_count > 0)
+        self.opened
+            .as_ref()
+            .is_some_and(|opened| opened.was_left_behind || Object::metrics(opened).recycle_count > 0)
     }
 }
 
@@ -156,14 +162,53 @@ async fn send(conn: &mut Conn, text: &str) -> Result<Vec<Reply>, (Before, Error)
     }
 }
 
-/// Opens and prepares sessions.
+/// Opens sessions for a lane.
 struct Opener {
+    access: Arc<Access>,
+    openings: Openings<Conn, StoreError>,
+}
+
+impl Manager for Opener {
+    type Type = Opened;
+    type Error = StoreError;
+
+    async fn create(&self) -> Result<Opened, StoreError> {
+        while let Some(conn) = self.openings.left_behind().await {
+            if !conn.is_disconnected() {
+                return Ok(Opened { conn, was_left_behind: true });
+            }
+        }
+        let access = Arc::clone(&self.access);
+        let opening =
+            async move { timeout(access.within, access.open()).await.unwrap_or_else(|_| Err(too_late())) };
+        let conn = self.openings.begin(opening).await?;
+        Ok(Opened { conn, was_left_behind: false })
+    }
+
+    async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> RecycleResult<StoreError> {
+        if opened.conn.is_disconnected() { Err(RecycleError::message("closed")) } else { Ok(()) }
+    }
+}
+
+fn too_late() -> StoreError {
+    failure(Operation::Connect, StoreErrorKind::Timeout, "no connection within the request timeout")
+}
+
+/// A prepared session.
+struct Opened {
+    conn: Conn,
+    /// It may have been open for a while when somebody came who needed it.
+    was_left_behind: bool,
+}
+
+/// How sessions are opened and prepared.
+struct Access {
     opts: Opts,
     settings: String,
     within: Duration,
 }
 
-impl Opener {
+impl Access {
     async fn open(&self) -> Result<Conn, StoreError> {
         let unfit = |kind, why: &str| Err(failure(Operation::Connect, kind, why));
         // A process with two providers of cryptography, none of them chosen, makes rustls panic.
@@ -181,26 +226,6 @@ impl Opener {
             Some("0" | "OFF") => Ok(conn),
             _ => unfit(StoreErrorKind::ReadOnly, "the server is read-only: @@GLOBAL.read_only is on"),
         }
-    }
-}
-
-impl Manager for Opener {
-    type Type = Conn;
-    type Error = StoreError;
-
-    async fn create(&self) -> Result<Conn, StoreError> {
-        let too_late = |_| {
-            Err(failure(
-                Operation::Connect,
-                StoreErrorKind::Timeout,
-                "no connection within the request timeout",
-            ))
-        };
-        tokio::time::timeout(self.within, self.open()).await.unwrap_or_else(too_late)
-    }
-
-    async fn recycle(&self, conn: &mut Conn, _: &Metrics) -> RecycleResult<StoreError> {
-        if conn.is_disconnected() { Err(RecycleError::message("closed")) } else { Ok(()) }
     }
 }
 

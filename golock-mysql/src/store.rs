@@ -107,7 +107,7 @@ impl MysqlStore {
     /// [`StoreError`], transient if the server could not be reached in time.
     ///
     /// # Cancel safety
-    /// Dropping the future closes what it opened; the table may have been created.
+    /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
         let nothing = ListRequest::new("", 0);
         self.call(&self.acquiring, Operation::Connect, &self.statements.list(&nothing)).await.map(drop)

@@ -4,11 +4,14 @@
 //! connection is in use can still lock, renew and unlock.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{self, Manager, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleError};
 use deadpool_postgres::{ClientWrapper, Pool};
+use golock_core::Openings;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error as DriverError, Row, SimpleQueryMessage};
 
@@ -25,7 +28,10 @@ pub(crate) struct Lane {
 impl Lane {
     /// At most `size` sessions, opened when they are needed, over connections as `origin` opens them.
     pub(crate) fn new(origin: &Pool, size: usize, request_timeout: Duration) -> Self {
-        let opener = Opener::new(origin.clone(), request_timeout);
+        let opener = Opener {
+            access: Arc::new(Access::new(origin.clone(), request_timeout)),
+            openings: Openings::new(),
+        };
         // The session used last is the one whose statements are prepared.
         let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(size.max(1)) };
         match managed::Pool::builder(opener).config(config).build() {
@@ -107,15 +113,42 @@ impl Drop for Session {
     }
 }
 
-/// Opens and prepares sessions.
+/// Opens sessions for a lane.
 struct Opener {
+    access: Arc<Access>,
+    openings: Openings<Opened, OpenError>,
+}
+
+impl Manager for Opener {
+    type Type = Opened;
+    type Error = OpenError;
+
+    async fn create(&self) -> Result<Opened, OpenError> {
+        while let Some(opened) = self.openings.left_behind().await {
+            if !opened.client.is_closed() {
+                return Ok(opened);
+            }
+        }
+        let access = Arc::clone(&self.access);
+        let opening =
+            async move { timeout(access.within, access.open()).await.unwrap_or(Err(OpenError::TimedOut)) };
+        self.openings.begin(opening).await
+    }
+
+    async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> Result<(), RecycleError<OpenError>> {
+        if opened.client.is_closed() { Err(RecycleError::message("closed")) } else { Ok(()) }
+    }
+}
+
+/// How sessions are opened and prepared.
+struct Access {
     origin: Pool,
     /// What a new session is told.
     settings: String,
     within: Duration,
 }
 
-impl Opener {
+impl Access {
     fn new(origin: Pool, request_timeout: Duration) -> Self {
         let milliseconds = |time: Duration| time.as_millis().clamp(1, i32::MAX as u128).to_string();
         let settings = without_comments(include_str!("sql/session.sql"))
@@ -151,19 +184,6 @@ impl Opener {
             ));
         }
         Ok(opened)
-    }
-}
-
-impl Manager for Opener {
-    type Type = Opened;
-    type Error = OpenError;
-
-    async fn create(&self) -> Result<Opened, OpenError> {
-        tokio::time::timeout(self.within, self.open()).await.unwrap_or(Err(OpenError::TimedOut))
-    }
-
-    async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> Result<(), RecycleError<OpenError>> {
-        if opened.client.is_closed() { Err(RecycleError::message("closed")) } else { Ok(()) }
     }
 }
 

@@ -2,16 +2,20 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use golock_core::store::{AcquireRequest, ReleaseAnswer};
 use golock_core::{LockStore, StoreError, StoreErrorKind};
 use tokio::task::JoinSet;
+use tokio::time;
 
+use super::faults::store_through_proxy;
 use super::locking::done;
 use crate::client::{Client, LABEL, LONG, label};
 use crate::context::{Context, chain, declared, new_grant, store_error};
 use crate::fixture::{Fault, Misconfigured};
 use crate::patience::{Patience, within_reason};
+use crate::proxy::Direction;
 
 pub(crate) async fn wrong_password_is_told(cx: &Context<'_>) {
     told(cx, declared(cx.abilities().wrong_password), Fault::WrongPassword, StoreErrorKind::Authentication)
@@ -112,6 +116,25 @@ pub(crate) async fn one_client_serves_many_tasks(cx: &Context<'_>) {
     while let Some(ended) = tasks.join_next().await {
         crate::patience::unpanicked(ended);
     }
+}
+
+pub(crate) async fn login_slower_than_its_callers_serves_the_last(cx: &Context<'_>) {
+    let (proxy, store, other) = store_through_proxy(cx).await;
+    let client = Client::new(store);
+    let grant = client.take(&cx.name("renewed"), LONG).await;
+    let connections = proxy.connections();
+    proxy.hold(Direction::ToClient);
+    let callers = 12;
+    for _ in 0..callers {
+        // Where renewals have a connection of their own, it is opened now.
+        let renewed = time::timeout(Duration::from_millis(100), client.renew(&grant, LONG)).await;
+        assert!(renewed.is_err(), "answered, although answers are held: {renewed:?}");
+    }
+    proxy.let_go(Direction::ToClient);
+    within_reason("the renewal", client.patient().renewed(&grant, LONG)).await;
+    assert_eq!(other.refused(&grant.name).await.token, grant.token);
+    let opened = proxy.connections() - connections;
+    assert!(opened <= callers / 2, "{opened} connections for {callers} callers, one after the other");
 }
 
 pub(crate) async fn dropped_stores_close_their_connections(cx: &Context<'_>) {

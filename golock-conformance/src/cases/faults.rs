@@ -191,9 +191,20 @@ pub(super) async fn through_proxy(cx: &Context<'_>) -> (Proxy, Locker, Client) {
 }
 
 async fn through_proxy_in(cx: &Context<'_>, space: &str) -> (Proxy, Locker, Client) {
-    let proxy = done(Proxy::start(cx.through().address()).await);
-    let store: Arc<dyn LockStore> = done(cx.through().store_through(space, proxy.address()).await);
+    let (proxy, store) = store_through_proxy_in(cx, space).await;
     (proxy, Locker::new(store), cx.client_in(space).await)
+}
+
+/// A proxy, a store whose connections go through it, and a client whose connections don't.
+pub(super) async fn store_through_proxy(cx: &Context<'_>) -> (Proxy, Arc<dyn LockStore>, Client) {
+    let (proxy, store) = store_through_proxy_in(cx, SHARED_SPACE).await;
+    (proxy, store, cx.client().await)
+}
+
+async fn store_through_proxy_in(cx: &Context<'_>, space: &str) -> (Proxy, Arc<dyn LockStore>) {
+    let proxy = done(Proxy::start(cx.through().address()).await);
+    let store = done(cx.through().store_through(space, proxy.address()).await);
+    (proxy, store)
 }
 
 /// Opens the connections and prepares the statements that a first lock needs.

@@ -55,6 +55,8 @@ pub type Wakeups = Pin<Box<dyn Stream<Item = Wakeup> + Send>>;
 /// * **survive a dropped future**: the engine drops a call that takes too long, at any await. The statement may
 ///   still run on the server, for at most [`request_timeout`](Capabilities::request_timeout) more; the
 ///   connection it ran on must not be used again, unless its protocol can tell answers apart;
+/// * **keep what it has begun to open**: where logging in takes longer than a call may, a session that is opened inside of a
+///   dropped call has to be there for the next one ([`Openings`](crate::Openings));
 /// * **not let renewals and releases wait** behind acquires or behind the application's own use of a pool.
 ///
 /// Run the suite of `golock-conformance` over it: it tests each of these points.

@@ -4,6 +4,7 @@
 
 mod connections;
 mod errors;
+mod openings;
 mod security;
 mod statements;
 mod tds;

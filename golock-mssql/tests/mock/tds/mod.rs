@@ -15,7 +15,7 @@ use golock_mssql::{MssqlStore, MssqlStoreBuilder};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use wire::{Parameter, Value};
@@ -60,6 +60,8 @@ pub(crate) enum Reply {
     Close,
     /// Answers and then closes it.
     Last(Box<Reply>),
+    /// Answers when there is a permit for it.
+    Late(Arc<Semaphore>, Box<Reply>),
 }
 
 /// The answer to whatever is not scripted: a session that is fit, a table that is there, grants and releases.
@@ -154,7 +156,13 @@ impl Scripted {
 
     /// Returns when this was asked.
     pub(crate) async fn was_asked_to(&self, what: &str) -> Asked {
-        self.seen.until(what, || self.asked_to(what).pop()).await
+        self.was_asked_often(what, 1).await
+    }
+
+    /// Returns when this was asked so many times.
+    pub(crate) async fn was_asked_often(&self, what: &str, times: usize) -> Asked {
+        let last = || Some(self.asked_to(what)).filter(|asked| asked.len() >= times)?.pop();
+        self.seen.until(what, last).await
     }
 
     /// Returns when the client has closed this connection.
@@ -247,6 +255,14 @@ async fn serve(
         let mut reply = script(&asked).unwrap_or_else(|| usual(&asked));
         seen.asked.lock().unwrap().push(asked);
         seen.changed.notify_waiters();
+        if let Reply::Late(permits, answer) = reply {
+            tokio::select! {
+                permit = permits.acquire() => permit.unwrap().forget(),
+                // The client gives up.
+                _ = wire::read_message(&mut stream) => return Ok(()),
+            }
+            reply = *answer;
+        }
         let last = if let Reply::Last(answer) = reply {
             reply = *answer;
             true
@@ -263,7 +279,7 @@ async fn serve(
                 let _ = wire::read_message(&mut stream).await;
                 return Ok(());
             }
-            Reply::Close | Reply::Last(_) => return Ok(()),
+            Reply::Close | Reply::Last(_) | Reply::Late(..) => return Ok(()),
         };
         wire::write_message(&mut stream, &answer).await?;
         if last {
