@@ -8,6 +8,7 @@ use golock_core::{FencingToken, LockName};
 use tokio::sync::mpsc;
 use tokio::time;
 
+use crate::clock::{self, ProcessClock};
 use crate::effort::GIVE_UP;
 use crate::fixture::BoxError;
 
@@ -22,6 +23,8 @@ pub(super) mod words {
     pub(crate) const WRITE: &str = "write";
     /// `check`: `checked` if it believes, and a moment later, without another look, `write TOKEN`; else `lost`.
     pub(crate) const CHECK: &str = "check";
+    /// `clock`: `clock SECONDS`, what it thinks is the time since 1970.
+    pub(crate) const CLOCK: &str = "clock";
     pub(crate) const GRANTED: &str = "granted";
     pub(crate) const REFUSED: &str = "refused";
     pub(crate) const CHECKED: &str = "checked";
@@ -40,10 +43,12 @@ impl Holder {
         server: &str,
         space: &str,
         environment: Vec<(String, String)>,
+        clock: Option<&ProcessClock>,
     ) -> Result<Self, BoxError> {
         let mut child = Command::new(std::env::current_exe()?)
             .env(HOLDER, format!("{server} {space}"))
             .envs(environment)
+            .envs(clock.into_iter().flat_map(ProcessClock::environment))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -90,6 +95,16 @@ impl Holder {
     /// The write that it was about to make has come.
     pub(super) async fn wrote(&mut self) -> Result<(), BoxError> {
         self.hear().await.map(drop)
+    }
+
+    /// By how many seconds its clock is ahead of this process's.
+    pub(super) async fn clock_ahead(&mut self) -> Result<i64, BoxError> {
+        self.say(words::CLOCK)?;
+        let answer = self.hear().await?;
+        match answer.split_once(' ') {
+            Some((words::CLOCK, seconds)) => Ok(clock::ahead(seconds.parse()?)),
+            _ => Err(format!("a holder said {answer:?}").into()),
+        }
     }
 
     /// SIGKILL.

@@ -4,6 +4,7 @@
 //! instead of the public one. If neither can be had its cases are ignored, with the reason, unless `GOLOCK_REQUIRE`
 //! lists `X`. `GOLOCK_SERVERS`, if it is set, lists those to test at all.
 
+mod clock;
 mod container;
 mod table;
 
@@ -15,10 +16,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{self, Instant};
 
+pub(crate) use self::clock::with_settable_clocks;
 use self::container::Container;
 use self::table::Kind;
 use crate::context::chain;
-use crate::fixture::{BoxError, Fixture};
+use crate::fixture::{Ability, BoxError, Clock, Fixture};
 use crate::target::{Opened, Target, Unopened};
 
 /// The server `id` of the table as a target of [`main`](crate::main) and of [`faults::main`](crate::faults::main): opened when the first of its cases is to run,
@@ -153,6 +155,18 @@ impl Server {
         match &self.container {
             Some(container) => container.unpause().await,
             None => Err(self.can_restart().err().unwrap_or_default().into()),
+        }
+    }
+
+    /// Its clock, if it can be set: in runs of faults, of servers started here with libfaketime. `GOLOCK_TEST_CLOCK=-3600` starts every
+    /// server with one that is an hour behind, or none.
+    ///
+    /// # Errors
+    /// Why it can't be set.
+    pub fn clock(&self) -> Ability<&dyn Clock> {
+        match &self.container {
+            Some(container) => container.clock.map(|()| &**container as _),
+            None => Err("the server was named by a URL, and its clock is not ours to set"),
         }
     }
 
