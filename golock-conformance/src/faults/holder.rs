@@ -29,6 +29,8 @@ pub(super) mod words {
     pub(crate) const REFUSED: &str = "refused";
     pub(crate) const CHECKED: &str = "checked";
     pub(crate) const LOST: &str = "lost";
+    /// `failed WHY`, in place of any answer: it has ended.
+    pub(crate) const FAILED: &str = "failed";
 }
 
 /// The process, in the hands of the run. Killed when it is dropped.
@@ -137,7 +139,10 @@ impl Holder {
 
     async fn hear(&mut self) -> Result<String, BoxError> {
         match time::timeout(GIVE_UP, self.hears.recv()).await {
-            Ok(Some(line)) => Ok(line),
+            Ok(Some(line)) => match line.split_once(' ') {
+                Some((words::FAILED, why)) => Err(format!("a holder failed: {why}").into()),
+                _ => Ok(line),
+            },
             Ok(None) => Err("a holder ended by itself".into()),
             Err(_) => Err("a holder said nothing".into()),
         }

@@ -1,6 +1,5 @@
 //! What a process does that was started to hold locks and to be killed or stopped: it obeys, line by line.
 
-use std::error::Error;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -10,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::time;
 
 use super::holder::{HOLDER, words};
+use crate::context::chain;
 use crate::fixture::BoxError;
 use crate::target::Target;
 
@@ -23,7 +23,8 @@ pub(super) fn obey(targets: Vec<Target>) -> Result<Vec<Target>, ExitCode> {
     Err(match obeyed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&*error);
+            // Whoever started it may have gone, too.
+            let _ = say(&format!("{} {}", words::FAILED, chain(&*error).replace('\n', " ")));
             ExitCode::FAILURE
         }
     })
@@ -85,9 +86,4 @@ fn say(line: &str) -> Result<(), BoxError> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "{line}")?;
     Ok(output.flush()?)
-}
-
-#[allow(clippy::print_stderr, reason = "there is nobody else to tell")]
-fn complain(error: &(dyn Error + 'static)) {
-    eprintln!("a process that was to hold locks: {}", crate::context::chain(error));
 }
