@@ -35,7 +35,7 @@ pub(super) async fn clients_clock_changes_nothing(fixture: &dyn Fixture) -> Resu
 
     let store = fixture.store(&space).await?;
     let locker = Locker::new(fixture.store(&space).await?);
-    for ahead in [-HOUR, HOUR, 0, -24 * HOUR, HOUR] {
+    for ahead in [-HOUR, HOUR, 0] {
         set_holder_clock(&mut holder, &clock, ahead).await?;
         for _ in 0..2 {
             until_renewed(&*store, &name).await?;
@@ -118,8 +118,8 @@ async fn drop_space(fixture: &dyn Fixture, space: &str) {
     }
 }
 
-/// Renewed each second: that a machine is slow must not look like a lock that is lost.
-const LEASE: Duration = Duration::from_secs(3);
+/// Renewed every two seconds: that a machine is slow must not look like a lock that is lost.
+const LEASE: Duration = Duration::from_secs(6);
 
 /// The groups of cases that are about leases and tokens, and harm nothing.
 const GROUPS: &[&str] = &["granting", "releasing", "renewing", "tokens", "locking"];
