@@ -69,6 +69,10 @@ pub struct Abilities<'a> {
     pub no_permission: Ability<&'a dyn Misconfigured>,
     /// Ask for TLS of a server that has none.
     pub tls_refused: Ability<&'a dyn Misconfigured>,
+    /// Set the server's clock.
+    pub clock: Ability<&'a dyn Clock>,
+    /// The clock by which leases end is the server's own: no process of a client has it wrong.
+    pub own_clock: Ability<()>,
     /// Open the same server from another process, which is then killed or stopped.
     pub processes: Ability<&'a dyn Processes>,
     /// `purge` deletes, and counts what it deletes. Not so where the server forgets old names by itself.
@@ -91,6 +95,8 @@ impl Abilities<'_> {
             schema_missing: Err(reason),
             no_permission: Err(reason),
             tls_refused: Err(reason),
+            clock: Err(reason),
+            own_clock: Err(reason),
             processes: Err(reason),
             purge_counts: Err(reason),
         }
@@ -160,6 +166,17 @@ pub trait Pause: Send + Sync {
     /// # Errors
     /// What went wrong.
     async fn unpause(&self) -> Result<(), BoxError>;
+}
+
+/// Sets the server's clock.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// Sets the server's time of day so many seconds ahead of this machine's, or behind it if they are negative, as an administrator
+    /// would: at once for all of its processes, for good, and without a word to anybody. What measures time by monotonic clocks goes on.
+    ///
+    /// # Errors
+    /// What went wrong.
+    async fn set_clock(&self, seconds_ahead: i64) -> Result<(), BoxError>;
 }
 
 /// Opens the same server from another process.

@@ -5,6 +5,7 @@ mod case;
 mod cases;
 mod catalogue;
 mod client;
+mod clock;
 mod context;
 mod crash;
 mod effort;
@@ -28,8 +29,8 @@ mod target;
 
 pub use case::{Case, Need, cases};
 pub use fixture::{
-    Abilities, Ability, Application, BoxError, Connections, Damage, Fault, Fixture, Guard, Misconfigured,
-    Pause, PoolOfOne, Processes, Restart, RowLock, Sessions, SmallPool, Through,
+    Abilities, Ability, Application, BoxError, Clock, Connections, Damage, Fault, Fixture, Guard,
+    Misconfigured, Pause, PoolOfOne, Processes, Restart, RowLock, Sessions, SmallPool, Through,
 };
 pub use golock_core::async_trait;
 pub use report::{Outcome, Report};

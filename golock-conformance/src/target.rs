@@ -63,6 +63,18 @@ impl Target {
         Self { id: id.into(), open: open.boxed() }
     }
 
+    /// The same server, with a clock that can be set if it is started here.
+    #[cfg(feature = "testcontainers")]
+    pub(crate) fn with_settable_clock(self) -> Self {
+        Self { open: crate::servers::with_settable_clocks(self.open).boxed(), ..self }
+    }
+
+    /// No server is started here.
+    #[cfg(not(feature = "testcontainers"))]
+    pub(crate) fn with_settable_clock(self) -> Self {
+        self
+    }
+
     /// What its results are shown under.
     pub fn id(&self) -> &str {
         &self.id

@@ -180,6 +180,93 @@ fn names_are_looked_at_one_by_one() {
 }
 
 #[test]
+fn step_of_the_servers_clock_explains_beliefs_that_overlap_for_a_lease_after_it() {
+    let mut story = Story::new();
+    story.holds(1, 0, 3_000 + LEASE);
+    story.holds(2, 2_500, 2_900);
+    assert_eq!(story.overlaps(), [(1, 2, 500 + LEASE)]);
+    story.history.clock_stepped(story.at(2_000), story.at(3_000));
+    story.finds(&[]);
+}
+
+#[test]
+fn step_explains_no_belief_that_overlapped_before_it() {
+    let mut story = Story::new();
+    story.holds(1, 0, 2_500);
+    story.holds(2, 1_900, 2_600);
+    story.history.clock_stepped(story.at(2_000), story.at(3_000));
+    assert_eq!(story.overlaps(), [(1, 2, 100)]);
+}
+
+#[test]
+fn step_explains_no_belief_of_who_was_renewed_or_asked_after_it() {
+    let mut story = Story::new();
+    story.history.clock_stepped(story.at(2_000), story.at(3_000));
+    // Longer than a lease after the step: renewed since.
+    story.holds(1, 0, 3_001 + LEASE);
+    story.holds(2, 3_500, 3_600);
+    assert_eq!(story.overlaps(), [(1, 2, LEASE - 499)]);
+
+    let mut story = Story::new();
+    story.history.clock_stepped(story.at(2_000), story.at(3_000));
+    story.holds(1, 3_001, 3_500);
+    story.holds(2, 3_400, 3_600);
+    assert_eq!(story.overlaps(), [(1, 2, 100)]);
+}
+
+#[test]
+fn step_explains_that_who_believes_is_fenced_out_by_who_came_after_it() {
+    let fenced_out = [Violation::FencedOut { name: job(), newest: token(2), refused: token(1) }];
+    for (granted, expected) in [(2_500, &[][..]), (1_999, &fenced_out)] {
+        let mut story = Story::new();
+        story.holds(1, 0, 2_600);
+        let mut newest = Grant::new(job(), token(2), story.at(granted), story.at(granted));
+        newest.end = Some(End::Left(story.at(2_500)));
+        story.history.granted(newest);
+        story.history.wrote(job(), token(2), true, false);
+        story.history.wrote(job(), token(1), false, true);
+        story.finds(&fenced_out);
+        story.history.clock_stepped(story.at(2_000), story.at(2_400));
+        story.finds(expected);
+    }
+}
+
+#[test]
+fn step_excuses_no_token_and_no_write_that_goes_back() {
+    let mut story = Story::new();
+    story.holds(5, 2_100, 2_200);
+    story.holds(4, 2_300, 2_400);
+    story.history.wrote(job(), token(5), true, true);
+    story.history.wrote(job(), token(4), true, true);
+    story.history.clock_stepped(story.at(2_000), story.at(3_000));
+    story.finds(&[
+        Violation::TokenBack { name: job(), first: token(5), later: token(4) },
+        Violation::FencedBack { name: job(), newest: token(5), taken: token(4) },
+    ]);
+}
+
+#[test]
+fn step_excuses_what_stays_taken_for_a_lease_and_a_second() {
+    let mut story = Story::new();
+    story.holds(1, 0, 100);
+    story.history.clock_stepped(story.at(2_000), story.at(3_000));
+    story.history.sighted(job(), token(1), story.at(3_000 + LEASE + 1_000));
+    story.finds(&[]);
+    story.history.sighted(job(), token(1), story.at(3_000 + LEASE + 1_001));
+    story.finds(&[Violation::Stuck { name: job(), token: token(1), stayed: ms(LEASE + 1_001) }]);
+}
+
+#[test]
+fn steps_that_touch_are_one() {
+    let mut story = Story::new();
+    story.history.clock_stepped(story.at(1_500), story.at(3_000));
+    story.history.clock_stepped(story.at(1_000), story.at(2_000));
+    story.holds(1, 0, 3_000 + LEASE);
+    story.holds(2, 1_100, 1_200);
+    story.finds(&[]);
+}
+
+#[test]
 fn violations_say_what_they_are_of() {
     let text = Violation::Stuck { name: job(), token: token(7), stayed: ms(4_000) }.to_string();
     assert_eq!(text, "\"job\": taken under token 7 for 4s although nobody held it");
@@ -207,15 +294,23 @@ impl Story {
         self.history.granted(grant);
     }
 
+    /// Which tokens' holders overlapped, and by how many milliseconds.
+    fn overlaps(&self) -> Vec<(i64, i64, i64)> {
+        let verdict = self.history.check();
+        verdict.violations.iter().filter_map(overlap).collect()
+    }
+
     #[track_caller]
     fn finds(&self, expected: &[Violation]) {
         assert_eq!(self.history.check().violations, expected);
     }
 }
 
-fn overlap(violation: &Violation) -> Option<(i64, i64, u128)> {
+fn overlap(violation: &Violation) -> Option<(i64, i64, i64)> {
     match violation {
-        Violation::Overlap { first, second, by, .. } => Some((first.get(), second.get(), by.as_millis())),
+        Violation::Overlap { first, second, by, .. } => {
+            Some((first.get(), second.get(), by.as_millis().try_into().unwrap()))
+        }
         _ => None,
     }
 }

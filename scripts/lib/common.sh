@@ -24,6 +24,14 @@ as_root() {
   fi
 }
 
+# For tests that set clocks: they say so where it is missing.
+want_libfaketime() {
+  compgen -G '/usr/lib*/faketime/libfaketime.so.1' >/dev/null && return
+  compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && return
+  # In a shell of its own, for nothing else needs it.
+  (install_packages libfaketime) || say "no libfaketime: no test sets a clock"
+}
+
 install_packages() {
   local log=$logs/apt.log
   command -v apt-get >/dev/null || return 1

@@ -143,6 +143,8 @@ impl Fixture for Plot {
             restart: Err(YOURS),
             pause: Err(YOURS),
             connections: Err(YOURS),
+            clock: Err(YOURS),
+            own_clock: Err("it is about processes whose clocks are wrong: golock's own tests do that"),
             processes: Err("it is about processes that are killed: golock's own tests do that"),
             through: Err("the server would have to be reached through the suite's proxy"),
             small_pool: Err("it is about an application's pool"),

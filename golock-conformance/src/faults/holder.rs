@@ -8,6 +8,7 @@ use golock_core::{FencingToken, LockName};
 use tokio::sync::mpsc;
 use tokio::time;
 
+use crate::clock::{self, ProcessClock};
 use crate::effort::GIVE_UP;
 use crate::fixture::BoxError;
 
@@ -22,10 +23,14 @@ pub(super) mod words {
     pub(crate) const WRITE: &str = "write";
     /// `check`: `checked` if it believes, and a moment later, without another look, `write TOKEN`; else `lost`.
     pub(crate) const CHECK: &str = "check";
+    /// `clock`: `clock SECONDS`, what it thinks is the time since 1970.
+    pub(crate) const CLOCK: &str = "clock";
     pub(crate) const GRANTED: &str = "granted";
     pub(crate) const REFUSED: &str = "refused";
     pub(crate) const CHECKED: &str = "checked";
     pub(crate) const LOST: &str = "lost";
+    /// `failed WHY`, in place of any answer: it has ended.
+    pub(crate) const FAILED: &str = "failed";
 }
 
 /// The process, in the hands of the run. Killed when it is dropped.
@@ -40,10 +45,12 @@ impl Holder {
         server: &str,
         space: &str,
         environment: Vec<(String, String)>,
+        clock: Option<&ProcessClock>,
     ) -> Result<Self, BoxError> {
         let mut child = Command::new(std::env::current_exe()?)
             .env(HOLDER, format!("{server} {space}"))
             .envs(environment)
+            .envs(clock.into_iter().flat_map(ProcessClock::environment))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -92,6 +99,16 @@ impl Holder {
         self.hear().await.map(drop)
     }
 
+    /// By how many seconds its clock is ahead of this process's.
+    pub(super) async fn clock_ahead(&mut self) -> Result<i64, BoxError> {
+        self.say(words::CLOCK)?;
+        let answer = self.hear().await?;
+        match answer.split_once(' ') {
+            Some((words::CLOCK, seconds)) => Ok(clock::ahead(seconds.parse()?)),
+            _ => Err(format!("a holder said {answer:?}").into()),
+        }
+    }
+
     /// SIGKILL.
     pub(super) fn kill(&mut self) -> Result<(), BoxError> {
         self.child.kill()?;
@@ -122,7 +139,10 @@ impl Holder {
 
     async fn hear(&mut self) -> Result<String, BoxError> {
         match time::timeout(GIVE_UP, self.hears.recv()).await {
-            Ok(Some(line)) => Ok(line),
+            Ok(Some(line)) => match line.split_once(' ') {
+                Some((words::FAILED, why)) => Err(format!("a holder failed: {why}").into()),
+                _ => Ok(line),
+            },
             Ok(None) => Err("a holder ended by itself".into()),
             Err(_) => Err("a holder said nothing".into()),
         }

@@ -11,6 +11,7 @@ use super::holder::Holder;
 use super::kind::Kind;
 use super::ledger::Ledger;
 use super::plan::Step;
+use crate::clock::ProcessClock;
 use crate::context::chain;
 use crate::effort::GIVE_UP;
 use crate::fixture::{Abilities, BoxError, Fixture};
@@ -25,8 +26,8 @@ pub(super) struct Injector<'a> {
     pub(super) names: Arc<[LockName]>,
     pub(super) lease: Duration,
     pub(super) ledger: Arc<Ledger>,
-    /// What is done to the server is done one at a time: one that is paused can't be killed.
-    pub(super) server: Mutex<()>,
+    /// What is done to the server is done one at a time: one that is paused can't be killed. By how many seconds its clock is ahead.
+    pub(super) server: Mutex<i64>,
 }
 
 impl Injector<'_> {
@@ -51,10 +52,14 @@ impl Injector<'_> {
 
     async fn harm(&self, step: &Step) -> Result<bool, BoxError> {
         match step.kind {
-            Kind::KilledHolder | Kind::StoppedHolder => self.harm_holder(step).await,
+            Kind::KilledHolder | Kind::StoppedHolder | Kind::HolderClock => self.harm_holder(step).await,
             Kind::KilledServer | Kind::PausedServer | Kind::KilledConnections | Kind::LockedRow => {
                 let _alone = self.server.lock().await;
                 self.disturbing(self.harm_server(step)).await
+            }
+            Kind::ServerClock => {
+                let mut ahead = self.server.lock().await;
+                self.step_server_clock(step, &mut ahead).await
             }
             _ => self.harm_network(step).await,
         }
@@ -100,16 +105,21 @@ impl Injector<'_> {
     }
 
     /// A process takes a name, writes, and is killed; or is stopped between its look at the lock and its write, until another has
-    /// taken over and written.
+    /// taken over and written; or has its clock set meanwhile.
     async fn harm_holder(&self, step: &Step) -> Result<bool, BoxError> {
         let name = &self.names[step.to % self.names.len()];
         let environment = self.fixture.abilities().processes?.environment();
-        let mut holder = Holder::start(self.fixture.name(), &self.space, environment)?;
+        let clock = match step.kind {
+            Kind::HolderClock => Some(ProcessClock::new()?),
+            _ => None,
+        };
+        let mut holder = Holder::start(self.fixture.name(), &self.space, environment, clock.as_ref())?;
         let asked = Instant::now();
         let locked = self.ledger_of_lock(holder.lock(name, self.lease).await, name, asked)?;
         let Some(mut grant) = locked else { return Ok(false) };
-        let harmed = match step.kind {
-            Kind::KilledHolder => self.kill(&mut holder, &mut grant, step.lasts).await,
+        let harmed = match (step.kind, &clock) {
+            (_, Some(clock)) => self.step_holder_clock(&mut holder, clock, &mut grant, step.lasts).await,
+            (Kind::KilledHolder, _) => self.kill(&mut holder, &mut grant, step.lasts).await,
             _ => self.stop(&mut holder, &mut grant).await,
         };
         // Whatever became of it, nobody holds the lock from here on.
@@ -142,17 +152,28 @@ impl Injector<'_> {
     }
 
     async fn kill(&self, holder: &mut Holder, grant: &mut Grant, after: Duration) -> Result<bool, BoxError> {
-        let until = Instant::now() + after;
+        self.write_for_a_while(holder, grant, after).await?;
+        holder.kill()?;
+        Ok(true)
+    }
+
+    /// Whether the holder still believes in the end.
+    pub(super) async fn write_for_a_while(
+        &self,
+        holder: &mut Holder,
+        grant: &mut Grant,
+        duration: Duration,
+    ) -> Result<bool, BoxError> {
+        let until = Instant::now() + duration;
         while Instant::now() < until {
             let looked = Instant::now();
             if !holder.believes().await? {
-                break;
+                return Ok(false);
             }
             grant.believed = Some(looked);
             self.ledger.write_as(&grant.name, grant.token, || false);
             time::sleep(Duration::from_millis(20)).await;
         }
-        holder.kill()?;
         Ok(true)
     }
 

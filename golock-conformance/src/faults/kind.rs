@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::clock;
 use crate::fixture::{Abilities, Ability};
 
 /// A kind of fault.
@@ -34,11 +35,15 @@ pub enum Kind {
     KilledHolder,
     /// A process that holds a lock is stopped by SIGSTOP before it writes, and continued when another has written.
     StoppedHolder,
+    /// The server's clock is set an hour on; or back, and on again. Each ends by a step forward: one back would keep names for an hour.
+    ServerClock,
+    /// The clock of a process that holds a lock is set an hour on, back, and on again.
+    HolderClock,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Delay,
         Self::LostRequest,
         Self::LostAnswer,
@@ -52,7 +57,14 @@ impl Kind {
         Self::LockedRow,
         Self::KilledHolder,
         Self::StoppedHolder,
+        Self::ServerClock,
+        Self::HolderClock,
     ];
+
+    /// Whether it is done by a process that holds a lock, or to one.
+    pub(super) fn takes_a_process(self) -> bool {
+        matches!(self, Self::KilledHolder | Self::StoppedHolder | Self::HolderClock)
+    }
 
     /// Whether a fixture of these abilities can do it.
     ///
@@ -74,6 +86,12 @@ impl Kind {
             Self::KilledHolder => abilities.processes.as_ref().map(drop),
             Self::StoppedHolder if cfg!(unix) => abilities.processes.as_ref().map(drop),
             Self::StoppedHolder => return Err("only Unix stops a process by a signal"),
+            Self::ServerClock => abilities.clock.as_ref().map(drop),
+            Self::HolderClock => {
+                abilities.own_clock?;
+                clock::library()?;
+                abilities.processes.as_ref().map(drop)
+            }
         }
         .map_err(|reason| *reason)
     }
@@ -95,6 +113,8 @@ impl fmt::Display for Kind {
             Self::LockedRow => "row locked by a transaction",
             Self::KilledHolder => "holder killed",
             Self::StoppedHolder => "holder stopped and continued",
+            Self::ServerClock => "server's clock set by an hour",
+            Self::HolderClock => "holder's clock set by an hour",
         })
     }
 }

@@ -1,21 +1,27 @@
-//! The `main` of a test target with `harness = false`: one run a server, a trial each.
+//! The `main` of a test target with `harness = false`: one run a server, and its clocks, a trial each.
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 
 use super::plan::Plan;
 use super::process::obey;
 use super::report::Report;
 use super::run::run;
+use super::wrong_clocks::{clients_clock_changes_nothing, servers_clock_may_be_an_hour_off};
 use crate::context::chain;
+use crate::fixture::{BoxError, Fixture};
+use crate::report::Outcome;
 use crate::target::{Slot, Target};
 
 /// Runs faults over every target, as [`Plan::from_env`] says, the targets at the same time: `cargo test --test faults -- redis`
 /// filters. Each prints its [`Report`]; it fails by a violation, and if too little was done to prove anything. A trial is called
-/// `target::faults`.
+/// `target::faults`; two more, `target::clients_clock_changes_nothing` and `target::servers_clock_may_be_an_hour_off`, do nothing
+/// but set a clock.
 ///
 /// The reports' last lines are also appended to the file that `GOLOCK_FAULTS_SUMMARY` names.
 ///
@@ -33,12 +39,16 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
     };
     let (mut closing, mut trials) = (Vec::new(), Vec::new());
     for target in targets {
-        let name = format!("{}::faults", target.id());
-        let wanted = !arguments.list && !arguments.is_filtered_out(&Trial::test(&name, || Ok(())));
-        let (slot, close) = Slot::new(target, &runtime, wanted);
+        let name = |(trial, _): &(&str, Act)| format!("{}::{trial}", target.id());
+        let names = ACTS.each_ref().map(name);
+        let is_wanted = |name: &String| !arguments.is_filtered_out(&Trial::test(name, || Ok(())));
+        let wanted = !arguments.list && names.iter().any(is_wanted);
+        let (slot, close) = Slot::new(target.with_settable_clock(), &runtime, wanted);
         closing.push(close);
-        let handle = runtime.handle().clone();
-        trials.push(Trial::ignorable_test(name, move || in_trial(&handle, &slot)));
+        for (name, (_, act)) in names.into_iter().zip(ACTS) {
+            let (handle, slot) = (runtime.handle().clone(), slot.clone());
+            trials.push(Trial::ignorable_test(name, move || handle.block_on(in_trial(&slot, act))));
+        }
     }
     arguments.test_threads = arguments.test_threads.or(Some(trials.len().max(1)));
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -48,20 +58,36 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
     conclusion.exit_code()
 }
 
-fn in_trial(runtime: &Handle, slot: &Slot) -> Result<Completion, Failed> {
-    runtime.block_on(async {
-        let fixture = match slot.fixture().await? {
-            Ok(fixture) => fixture,
-            Err(ignored) => return Ok(ignored),
-        };
-        let plan = Plan { processes: true, ..Plan::from_env() };
-        let report = run(&*fixture, &plan).await.map_err(|error| chain(&*error))?;
-        tell(&report);
-        let mut wrong: Vec<String> = report.violations().iter().map(ToString::to_string).collect();
-        wrong.extend(report.too_little());
-        wrong.truncate(20);
-        if wrong.is_empty() { Ok(Completion::Completed) } else { Err(wrong.join("\n").into()) }
-    })
+/// What is done to a server that nobody else uses meanwhile.
+type Act = for<'a> fn(&'a dyn Fixture) -> BoxFuture<'a, Result<Outcome, BoxError>>;
+
+const ACTS: [(&str, Act); 3] = [
+    ("faults", |fixture| harm(fixture).boxed()),
+    ("clients_clock_changes_nothing", |fixture| clients_clock_changes_nothing(fixture).boxed()),
+    ("servers_clock_may_be_an_hour_off", |fixture| servers_clock_may_be_an_hour_off(fixture).boxed()),
+];
+
+async fn in_trial(slot: &Slot, act: Act) -> Result<Completion, Failed> {
+    let fixture = match slot.fixture().await? {
+        Ok(fixture) => fixture,
+        Err(ignored) => return Ok(ignored),
+    };
+    let _alone = slot.gate.write().await;
+    match act(&*fixture).await.map_err(|error| chain(&*error))? {
+        Outcome::Passed => Ok(Completion::Completed),
+        Outcome::Ignored(reason) => Ok(Completion::ignored_with(reason)),
+        Outcome::Failed(reason) => Err(reason.into()),
+    }
+}
+
+async fn harm(fixture: &dyn Fixture) -> Result<Outcome, BoxError> {
+    let plan = Plan { processes: true, ..Plan::from_env() };
+    let report = run(fixture, &plan).await?;
+    tell(&report);
+    let mut wrong: Vec<String> = report.violations().iter().map(ToString::to_string).collect();
+    wrong.extend(report.too_little());
+    wrong.truncate(20);
+    Ok(if wrong.is_empty() { Outcome::Passed } else { Outcome::Failed(wrong.join("\n")) })
 }
 
 /// In one piece, for others may be told of at the same time.

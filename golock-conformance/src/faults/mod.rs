@@ -31,6 +31,7 @@
 //! reason, and not counted.
 
 mod caller;
+mod clocks;
 mod holder;
 mod injector;
 mod kind;
@@ -42,6 +43,8 @@ mod plan;
 mod process;
 mod report;
 mod run;
+#[cfg(feature = "runner")]
+mod wrong_clocks;
 
 pub use self::kind::Kind;
 #[cfg(feature = "runner")]

@@ -1,15 +1,15 @@
 //! What a process does that was started to hold locks and to be killed or stopped: it obeys, line by line.
 
-use std::error::Error;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use golock_core::{Lock, LockOptions, Locker};
 use tokio::runtime::Runtime;
 use tokio::time;
 
 use super::holder::{HOLDER, words};
+use crate::context::chain;
 use crate::fixture::BoxError;
 use crate::target::Target;
 
@@ -23,7 +23,8 @@ pub(super) fn obey(targets: Vec<Target>) -> Result<Vec<Target>, ExitCode> {
     Err(match obeyed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&*error);
+            // Whoever started it may have gone, too.
+            let _ = say(&format!("{} {}", words::FAILED, chain(&*error).replace('\n', " ")));
             ExitCode::FAILURE
         }
     })
@@ -67,6 +68,7 @@ async fn obey_line(line: &str, locker: &Locker, lock: &mut Option<Lock>) -> Resu
             }
             None => say(words::LOST),
         },
+        (Some(words::CLOCK), ..) => say(&format!("{} {}", words::CLOCK, seconds_since_1970())),
         _ => Err(format!("not understood: {line:?}").into()),
     }
 }
@@ -75,13 +77,13 @@ fn held(lock: &Option<Lock>) -> Option<&Lock> {
     lock.as_ref().filter(|lock| lock.is_held())
 }
 
+#[allow(clippy::disallowed_methods, reason = "to show that this process has a clock that was set")]
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 fn say(line: &str) -> Result<(), BoxError> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "{line}")?;
     Ok(output.flush()?)
-}
-
-#[allow(clippy::print_stderr, reason = "there is nobody else to tell")]
-fn complain(error: &(dyn Error + 'static)) {
-    eprintln!("a process that was to hold locks: {}", crate::context::chain(error));
 }

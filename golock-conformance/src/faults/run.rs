@@ -106,7 +106,7 @@ fn kinds(fixture: &dyn Fixture, plan: &Plan) -> (Vec<Kind>, Vec<(Kind, &'static 
     let (mut possible, mut impossible) = (Vec::new(), Vec::new());
     for kind in Kind::ALL {
         match kind.possible(&fixture.abilities()) {
-            Ok(()) if !plan.processes && matches!(kind, Kind::KilledHolder | Kind::StoppedHolder) => {
+            Ok(()) if !plan.processes && kind.takes_a_process() => {
                 impossible.push((kind, "this program can't be started again to hold locks"));
             }
             Ok(()) => possible.push(kind),

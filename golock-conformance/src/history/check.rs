@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use golock_core::{FencingToken, LockName};
 
 use super::refusals::refusals;
+use super::steps::Steps;
 use super::stuck::stuck;
-use super::{Grant, History, Violation};
+use super::{Grant, History, Violation, Write};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -23,17 +24,18 @@ impl History {
     /// Looks for everything that no lock allows.
     pub fn check(&self) -> Verdict {
         let mut violations = Vec::new();
+        let steps = Steps::new(self);
         for grants in by_name(&self.grants, |grant| &grant.name).into_values() {
             tokens_increase(grants.clone(), &mut violations);
-            beliefs_are_apart(grants, self.rounding, &mut violations);
+            beliefs_are_apart(grants, &steps, self.rounding, &mut violations);
         }
-        self.register_goes_up(&mut violations);
+        self.register_goes_up(&steps, &mut violations);
         refusals(self, &mut violations);
         let longest_stay = stuck(self, &mut violations);
         Verdict { violations, longest_stay }
     }
 
-    fn register_goes_up(&self, violations: &mut Vec<Violation>) {
+    fn register_goes_up(&self, steps: &Steps, violations: &mut Vec<Violation>) {
         let mut newest = BTreeMap::<&LockName, FencingToken>::new();
         for write in &self.writes {
             let newest = newest.entry(&write.name).or_insert(write.token);
@@ -41,7 +43,7 @@ impl History {
                 let (name, taken) = (write.name.clone(), write.token);
                 violations.push(Violation::FencedBack { name, newest: *newest, taken });
             }
-            if !write.taken && write.believed {
+            if !write.taken && write.believed && !self.is_explained(steps, write, *newest) {
                 let (name, refused) = (write.name.clone(), write.token);
                 violations.push(Violation::FencedOut { name, newest: *newest, refused });
             }
@@ -49,6 +51,11 @@ impl History {
                 *newest = write.token.max(*newest);
             }
         }
+    }
+
+    fn is_explained(&self, steps: &Steps, write: &Write, newest: FencingToken) -> bool {
+        let grant = |token| self.grants.iter().find(|grant| grant.name == write.name && grant.token == token);
+        grant(write.token).zip(grant(newest)).is_some_and(|(refused, newest)| steps.explain(refused, newest))
     }
 }
 
@@ -77,8 +84,14 @@ fn tokens_increase(mut grants: Vec<&Grant>, violations: &mut Vec<Violation>) {
 }
 
 /// Nobody received the name, and believed in it, while one before still did.
-fn beliefs_are_apart(grants: Vec<&Grant>, rounding: Duration, violations: &mut Vec<Violation>) {
-    let mut beliefs: Vec<_> = grants.into_iter().filter_map(|grant| Some((grant, grant.believed?))).collect();
+fn beliefs_are_apart(
+    grants: Vec<&Grant>,
+    steps: &Steps,
+    rounding: Duration,
+    violations: &mut Vec<Violation>,
+) {
+    let beliefs = grants.into_iter().filter_map(|grant| Some((grant, steps.belief(grant)?)));
+    let mut beliefs: Vec<_> = beliefs.collect();
     beliefs.sort_by_key(|(grant, _)| grant.received);
     let mut longest: Option<(&Grant, Instant)> = None;
     for (second, until) in beliefs {

@@ -40,6 +40,7 @@
 mod check;
 mod disturbances;
 mod refusals;
+mod steps;
 mod stuck;
 mod violation;
 
@@ -61,6 +62,7 @@ pub struct History {
     writes: Vec<Write>,
     sightings: Vec<Sighting>,
     disturbances: Vec<(Instant, Instant)>,
+    steps: Vec<(Instant, Instant)>,
 }
 
 /// One grant, as its holder saw it.
@@ -136,6 +138,7 @@ impl History {
             writes: Vec::new(),
             sightings: Vec::new(),
             disturbances: Vec::new(),
+            steps: Vec::new(),
         }
     }
 
@@ -177,6 +180,14 @@ impl History {
     /// A fault stood from one time to the other: names may be stuck until it is over, and for a lease and a second more.
     pub fn disturbed(&mut self, from: Instant, to: Instant) {
         self.disturbances.push((from, to));
+    }
+
+    /// The server's clock stepped between the two times, and was steady before and after. It is a [disturbance](Self::disturbed), and
+    /// explains that some beliefs overlap: those of holders that asked for their grant before the second time, from the first on and
+    /// for at most a lease after the second. It excuses no token that goes back and no older write that the register takes.
+    pub fn clock_stepped(&mut self, from: Instant, to: Instant) {
+        self.disturbed(from, to);
+        self.steps.push((from, to));
     }
 
     /// How many grants it has.

@@ -15,13 +15,16 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::sync::Mutex;
 
 use super::Changes;
+use super::clock::{SettableClock, seconds_ahead};
 use super::table::Kind;
 use crate::context::chain;
-use crate::fixture::BoxError;
+use crate::fixture::{Ability, BoxError, Clock};
 
 pub(super) struct Container {
     /// `None` once removed.
-    running: Mutex<Option<ContainerAsync<GenericImage>>>,
+    pub(super) running: Mutex<Option<ContainerAsync<GenericImage>>>,
+    /// Whether its server's clock can be set.
+    pub(super) clock: Ability<()>,
 }
 
 impl Container {
@@ -29,13 +32,16 @@ impl Container {
     #[allow(clippy::print_stderr, reason = "whoever runs the tests wants to know why no server started")]
     pub(super) async fn start(kind: &Kind, changes: &Changes) -> Result<(Self, String), String> {
         let (name, tag) = kind.image();
+        let clock = SettableClock::new(kind);
         let mut tries = 0;
         loop {
             let port = free_port().map_err(|error| format!("no free port for {}: {error}", kind.id))?;
-            match run(kind, changes, &name, &tag, port).await {
+            match run(kind, changes, clock.as_ref().ok(), &name, &tag, port).await {
                 Ok(container) => {
-                    let running = Mutex::new(Some(container));
-                    return Ok((Self { running }, format!("127.0.0.1:{port}")));
+                    let (running, clock) = (Mutex::new(Some(container)), clock.map(drop));
+                    let container = Self { running, clock };
+                    container.set_clock_first(kind).await?;
+                    return Ok((container, format!("127.0.0.1:{port}")));
                 }
                 // Somebody was faster.
                 Err(error) if tries < 3 && error.contains("already") => tries += 1,
@@ -50,6 +56,20 @@ impl Container {
                 }
             }
         }
+    }
+
+    /// As `GOLOCK_TEST_CLOCK` says, if it does: a server with the right time must not pass for one without.
+    async fn set_clock_first(&self, kind: &Kind) -> Result<(), String> {
+        let Some(ahead) = seconds_ahead() else { return Ok(()) };
+        let set = match self.clock {
+            Ok(()) => self.set_clock(ahead).await.map_err(|error| chain(&*error)),
+            Err(why) => Err(why.to_owned()),
+        };
+        if let Err(why) = set {
+            self.remove().await;
+            return Err(format!("the clock of {} can't be set: {why}", kind.id));
+        }
+        Ok(())
     }
 
     /// SIGKILL, and up again, with the same data and port.
@@ -105,6 +125,7 @@ impl fmt::Debug for Container {
 async fn run(
     kind: &Kind,
     changes: &Changes,
+    clock: Option<&SettableClock>,
     name: &str,
     tag: &str,
     port: u16,
@@ -128,6 +149,9 @@ async fn run(
     }
     for (path, content) in &changes.files {
         request = request.with_copy_to(path, content.as_bytes().to_vec());
+    }
+    if let Some(clock) = clock {
+        request = clock.put_into(request)?;
     }
     match tokio::time::timeout(STARTED_WITHIN, request.start()).await {
         Ok(Ok(container)) => Ok(container),

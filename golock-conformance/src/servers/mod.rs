@@ -4,6 +4,7 @@
 //! instead of the public one. If neither can be had its cases are ignored, with the reason, unless `GOLOCK_REQUIRE`
 //! lists `X`. `GOLOCK_SERVERS`, if it is set, lists those to test at all.
 
+mod clock;
 mod container;
 mod main;
 mod table;
@@ -18,13 +19,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::{self, Instant};
 
+pub(crate) use self::clock::with_settable_clocks;
 use self::container::Container;
 pub use self::main::{Test, main};
 use self::table::Kind;
 pub use self::url::{url_as, url_at};
 pub use crate::__server_tests as tests;
 use crate::context::chain;
-use crate::fixture::{BoxError, Fixture, Pause, Processes, Restart};
+use crate::fixture::{Ability, BoxError, Clock, Fixture, Pause, Processes, Restart};
 use crate::target::{Opened, Target, Unopened};
 
 /// The server `id` of the table as a target of [`main`](crate::main) and of [`faults::main`](crate::faults::main): opened when the first of its cases is to run,
@@ -151,6 +153,18 @@ impl Server {
     /// If it is [not ours](Self::can_restart), or the container engine does not tell.
     pub async fn host(&self) -> Result<String, BoxError> {
         self.container()?.address().await
+    }
+
+    /// Its clock, if it can be set: in runs of faults, of servers started here with libfaketime. `GOLOCK_TEST_CLOCK=-3600` starts every
+    /// server with one that is an hour behind, or none.
+    ///
+    /// # Errors
+    /// Why it can't be set.
+    pub fn clock(&self) -> Ability<&dyn Clock> {
+        let Some(container) = self.container.as_deref() else {
+            return Err("the server was named by a URL, and its clock is not ours to set");
+        };
+        container.clock.map(|()| container as _)
     }
 
     fn container(&self) -> Result<&Container, &'static str> {

@@ -2,6 +2,8 @@
 
 use std::env;
 
+use crate::fixture::Ability;
+
 /// How a server is found, or started in a container.
 #[derive(Debug)]
 pub(super) struct Kind {
@@ -14,6 +16,9 @@ pub(super) struct Kind {
     pub(super) command: &'static [&'static str],
     /// The URL of the server in the container, with `{address}` for where it was published.
     pub(super) url: &'static str,
+    /// Whether its clock can be set, for it runs under libfaketime; and as whom the container must start then, where the image
+    /// changes from root to another user: libfaketime's semaphores are open to one.
+    pub(super) clock: Ability<Option<&'static str>>,
 }
 
 /// Every server that there is.
@@ -47,10 +52,19 @@ const POSTGRES: Kind = Kind {
     // Many clients at once. A killed process loses nothing without fsync, only a killed machine would.
     command: &["postgres", "-c", "max_connections=500", "-c", "fsync=off"],
     url: "postgres://postgres:golock-test@{address}/postgres",
+    clock: Ok(Some("postgres")),
 };
 
 /// A killed process loses nothing of its append-only file, only a killed machine would.
-const REDIS: Kind = Kind { id: "", image: "", port: 6379, env: &[], command: &[], url: "redis://{address}" };
+const REDIS: Kind = Kind {
+    id: "",
+    image: "",
+    port: 6379,
+    env: &[],
+    command: &[],
+    url: "redis://{address}",
+    clock: Err("with its own allocator, jemalloc, it does not start under libfaketime"),
+};
 
 /// A replica set of one, for change streams, that asks for passwords: members of such a set must share a key.
 const MONGO: Kind = Kind {
@@ -65,6 +79,7 @@ const MONGO: Kind = Kind {
          exec docker-entrypoint.sh mongod --replSet golock --keyFile /tmp/key --bind_ip_all",
     ],
     url: "mongodb://root:golock-test@{address}/?directConnection=true",
+    clock: Err("nobody has tried libfaketime with MongoDB, and its stand-in spins under it"),
 };
 
 const MYSQL: Kind = Kind {
@@ -74,10 +89,12 @@ const MYSQL: Kind = Kind {
     env: &[("MYSQL_ROOT_PASSWORD", "golock-test")],
     command: &[],
     url: "mysql://root:golock-test@{address}/mysql",
+    clock: Err("it ended by itself under libfaketime, and nobody knows why"),
 };
 
 /// Without TLS: what a client that insists on it is told. MySQL's has a certificate that nobody signed.
-const MARIADB: Kind = Kind { command: &["mariadbd", "--max-connections=500", "--skip-ssl"], ..MYSQL };
+const MARIADB: Kind =
+    Kind { command: &["mariadbd", "--max-connections=500", "--skip-ssl"], clock: Ok(None), ..MYSQL };
 
 const MSSQL: Kind = Kind {
     id: "",
@@ -87,6 +104,7 @@ const MSSQL: Kind = Kind {
     env: &[("ACCEPT_EULA", "Y"), ("MSSQL_SA_PASSWORD", "Golock-test1")],
     command: &[],
     url: "mssql://sa:Golock-test1@{address}/master?trust_server_certificate=true",
+    clock: Err("nobody has tried to run SQL Server under libfaketime"),
 };
 
 impl Kind {

@@ -43,6 +43,7 @@ pub(crate) fn url_with(url: &str, option: &str) -> String {
 }
 
 /// Different in every call and every run.
+#[allow(clippy::disallowed_methods, reason = "it makes a name, and decides nothing")]
 pub(crate) fn unique(what: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);

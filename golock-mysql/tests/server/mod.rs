@@ -27,6 +27,7 @@ pub(crate) fn literal(bytes: &[u8]) -> String {
 }
 
 /// Different in every call and every run.
+#[allow(clippy::disallowed_methods, reason = "it makes a name, and decides nothing")]
 pub(crate) fn unique(what: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
