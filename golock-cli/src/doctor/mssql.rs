@@ -9,14 +9,15 @@ use golock_mssql::ToolSessions;
 use super::Findings;
 use super::probe::{compare_columns, could_not_ask};
 
+/// A time that is fine enough, as golock counts microseconds, has no number behind it: Babelfish makes `datetime2(6)` of each.
 const COLUMNS: [&str; 7] = [
     "name varbinary(256) NOT NULL",
     "grant_id binary(16)",
     "released_grant binary(16)",
     "lock_by nvarchar(255) NOT NULL",
     "token bigint NOT NULL",
-    "locked_at datetime2(7) NOT NULL",
-    "expires_at datetime2(7) NOT NULL",
+    "locked_at datetime2 NOT NULL",
+    "expires_at datetime2 NOT NULL",
 ];
 
 /// Bits of the server's `user options`, which sessions begin with.
@@ -51,6 +52,11 @@ async fn database(sessions: &ToolSessions, findings: &mut Findings) {
             "DELAYED_DURABILITY",
             "FORCED: a crash loses grants",
             "ALTER DATABASE … SET DELAYED_DURABILITY = DISABLED",
+        ),
+        Ok(unknown) if unknown.is_empty() => findings.note(
+            "DELAYED_DURABILITY",
+            "the server does not tell",
+            "ask whoever runs it whether a commit is on disk when it is confirmed",
         ),
         Ok(other) => findings.good("DELAYED_DURABILITY", other),
         Err(error) => could_not_ask(findings, "DELAYED_DURABILITY", &error),
@@ -90,7 +96,7 @@ async fn schema(sessions: &ToolSessions, findings: &mut Findings) {
     let sql = "SELECT CAST(c.name + ' ' + t.name +
                    CASE WHEN t.name IN ('varbinary', 'binary') THEN '(' + CAST(c.max_length AS VARCHAR(9)) + ')'
                         WHEN t.name = 'nvarchar' THEN '(' + CAST(c.max_length / 2 AS VARCHAR(9)) + ')'
-                        WHEN t.name = 'datetime2' THEN '(' + CAST(c.scale AS VARCHAR(9)) + ')'
+                        WHEN t.name = 'datetime2' AND c.scale < 6 THEN '(' + CAST(c.scale AS VARCHAR(9)) + ')'
                         ELSE '' END +
                    CASE WHEN c.is_nullable = 0 THEN ' NOT NULL' ELSE '' END AS NVARCHAR(300))
                FROM sys.columns c JOIN sys.types t ON t.user_type_id = c.user_type_id
