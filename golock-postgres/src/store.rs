@@ -23,8 +23,8 @@ use crate::session::Lane;
 use crate::statements::Statements;
 use crate::table::Table;
 
-/// The most requests in one statement.
-const MAX_BATCH: usize = 500;
+/// The most requests in one statement: 10,000 leases of 30 s are renewed by less than two statements a second.
+const MAX_BATCH: usize = 700;
 
 /// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
 const KEEPING_SESSIONS: usize = 2;

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
 use golock_core::{LockName, LockOptions, LockStore, Locker};
 use tokio::time;
 
@@ -37,11 +38,9 @@ pub(super) async fn clients_clock_changes_nothing(fixture: &dyn Fixture) -> Resu
     let locker = Locker::new(fixture.store(&space).await?);
     for ahead in [-HOUR, HOUR, 0] {
         set_holder_clock(&mut holder, &clock, ahead).await?;
-        for _ in 0..2 {
-            until_renewed(&*store, &name).await?;
-            if !holder.believes().await? {
-                return Err(format!("with its clock {ahead} s ahead a holder lost its lock").into());
-            }
+        until_renewed(&*store, &name).await?;
+        if !holder.believes().await? {
+            return Err(format!("with its clock {ahead} s ahead a holder lost its lock").into());
         }
         match locker.try_lock(LockOptions::new(name.as_str()).lock_by("other")).await {
             Err(error) if error.holder().is_some_and(|holder| holder.token == token) => {}
@@ -71,14 +70,17 @@ pub(super) async fn servers_clock_may_be_an_hour_off(fixture: &dyn Fixture) -> R
     let (mut passed, mut failed) = (0, String::new());
     for ahead in [-HOUR, HOUR] {
         set_server_clock(fixture, &space, ahead).await?;
-        for together in cases.chunks(AT_ONCE) {
-            let outcomes = join_all(together.iter().map(|case| run_case(fixture, case))).await;
-            for (case, outcome) in together.iter().zip(outcomes) {
-                match outcome {
-                    Outcome::Passed => passed += 1,
-                    Outcome::Failed(why) => failed.push_str(&format!("{} at {ahead} s: {why}\n", case.name)),
-                    Outcome::Ignored(_) => {}
-                }
+        // Sessions of MariaDB keep the time that they have seen when the clock is set back: this is about a clock that is wrong, not
+        // about the step.
+        fixture.abilities().restart?.restart().await?;
+        let run = |&case: &&'static Case| async move { (case, run_case(fixture, case).await) }.boxed();
+        let runs: Vec<_> = cases.iter().map(run).collect();
+        let mut outcomes = stream::iter(runs).buffer_unordered(AT_ONCE * 2);
+        while let Some((case, outcome)) = outcomes.next().await {
+            match outcome {
+                Outcome::Passed => passed += 1,
+                Outcome::Failed(why) => failed.push_str(&format!("{} at {ahead} s: {why}\n", case.name)),
+                Outcome::Ignored(_) => {}
             }
         }
     }
