@@ -79,7 +79,7 @@ const MONGO: Kind = Kind {
          exec docker-entrypoint.sh mongod --replSet golock --keyFile /tmp/key --bind_ip_all",
     ],
     url: "mongodb://root:golock-test@{address}/?directConnection=true",
-    clock: Err("nobody has tried libfaketime with MongoDB, and its stand-in spins under it"),
+    clock: Err("libfaketime was not tried with MongoDB, and its stand-in spins under it"),
 };
 
 const MYSQL: Kind = Kind {
@@ -89,7 +89,7 @@ const MYSQL: Kind = Kind {
     env: &[("MYSQL_ROOT_PASSWORD", "golock-test")],
     command: &[],
     url: "mysql://root:golock-test@{address}/mysql",
-    clock: Err("it ended by itself under libfaketime, and nobody knows why"),
+    clock: Err("under libfaketime it ended by itself, why was not found out"),
 };
 
 /// Without TLS: what a client that insists on it is told. MySQL's has a certificate that nobody signed.
