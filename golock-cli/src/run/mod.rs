@@ -117,7 +117,7 @@ async fn acquire(locker: &Locker, arguments: &Run) -> Result<Lock, Failure> {
         let lock = lock.map_err(|error| refused(error, arguments))?;
         match freshen(&lock, lease).await {
             Ok(()) => return Ok(lock),
-            Err(Error::Lost { .. }) if arguments.wait.is_some() => {}
+            Err(error) if arguments.wait.is_some() && (error.is_lost() || error.is_transient()) => {}
             Err(error) => return Err(Failure::from(error)),
         }
     }

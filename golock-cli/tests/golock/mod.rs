@@ -67,9 +67,17 @@ impl Place {
     }
 
     /// A golock that runs beside the test, and is killed with it.
-    pub(crate) fn start(&self, mut command: Command) -> Running {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    pub(crate) fn start(&self, command: Command) -> Running {
+        Self::spawn(command, Stdio::piped())
+    }
+
+    /// As [`start`](Self::start), but whoever reads the test's own output sees what it says of errors.
+    pub(crate) fn start_aloud(&self, command: Command) -> Running {
+        Self::spawn(command, Stdio::inherit())
+    }
+
+    fn spawn(mut command: Command, errors: Stdio) -> Running {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let stdin = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Running { child: Some(child), stdin, lines }

@@ -42,7 +42,7 @@ impl Register {
         let options = "run harmed --wait forever --at-most 4s --grace 500ms";
         // So the file is named in the command line of each process.
         let script = format!("REGISTER={}; export REGISTER\n{SCRIPT}", self.file.display());
-        place.start(place.golock_sh(options, &script))
+        place.start_aloud(place.golock_sh(options, &script))
     }
 
     /// Waits for a holder with a larger token, whose grandchild works too.

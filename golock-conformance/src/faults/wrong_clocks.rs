@@ -70,8 +70,7 @@ pub(super) async fn servers_clock_may_be_an_hour_off(fixture: &dyn Fixture) -> R
     let (mut passed, mut failed) = (0, String::new());
     for ahead in [-HOUR, HOUR] {
         set_server_clock(fixture, &space, ahead).await?;
-        // Sessions of MariaDB keep the time that they have seen when the clock is set back: this is about a clock that is wrong, not
-        // about the step.
+        // This is about a clock that is wrong, not about the step: the server knows no other time.
         fixture.abilities().restart?.restart().await?;
         let run = |&case: &&'static Case| async move { (case, run_case(fixture, case).await) }.boxed();
         let runs: Vec<_> = cases.iter().map(run).collect();
