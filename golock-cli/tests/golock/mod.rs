@@ -166,7 +166,10 @@ impl Running {
         let mut out = String::new();
         std::io::Read::read_to_string(&mut self.lines, &mut out).unwrap();
         let mut err = String::new();
-        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut err).unwrap();
+        // Who was started aloud has said it already.
+        if let Some(mut errors) = child.stderr.take() {
+            std::io::Read::read_to_string(&mut errors, &mut err).unwrap();
+        }
         Said { code: child.wait().unwrap().code().unwrap_or(-1), out, err }
     }
 }

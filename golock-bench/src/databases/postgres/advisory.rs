@@ -1,10 +1,11 @@
 //! Advisory locks, a connection for each that holds or waits: by hand, and through sqlx.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgAdvisoryLock, PgAdvisoryLockGuard, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgAdvisoryLock, PgAdvisoryLockGuard, PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Postgres, pool::PoolConnection};
 use tokio_postgres::{Client as Driver, Statement};
 
@@ -55,10 +56,24 @@ impl Client for Session {
 
 /// sqlx's `PgAdvisoryLock`, over a pool that has a connection for every task.
 pub(super) async fn sqlx(place: Place) -> Result<Arc<dyn Contender>, BoxError> {
+    end_what_is_left(&place.url).await?;
+    let options = PgConnectOptions::from_str(&place.url)?.application_name(SQLX);
     let most = u32::try_from(place.tasks)?;
-    let pool = PgPoolOptions::new().max_connections(most.max(1)).connect(&place.url).await?;
+    let pool = PgPoolOptions::new().max_connections(most.max(1)).connect_with(options).await?;
     Ok(Arc::new(Sqlx { pool }))
 }
+
+/// Tasks that wait at the end of a measurement are broken off. Their connections are granted the lock later, one after the other,
+/// and the first of them keeps it (sqlx #4198): the others would stay for ever, and use up what the server has. Younger ones may be those
+/// of a process that is measured now.
+async fn end_what_is_left(url: &str) -> Result<(), BoxError> {
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name = $1 AND backend_start < now() - interval '5 seconds'";
+    connect(url).await?.execute(end, &[&SQLX]).await?;
+    Ok(())
+}
+
+const SQLX: &str = "golock-bench, sqlx";
 
 struct Sqlx {
     pool: PgPool,
