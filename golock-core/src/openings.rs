@@ -14,8 +14,8 @@ use tokio::task::{JoinError, JoinHandle};
 /// with it: where logging in takes longer than that, each call begins anew, and none is ever served. So an opening whose
 /// caller is gone goes on here, and the next caller takes it over.
 ///
-/// Who asks as below begins an opening only if none is left behind: in a pool of four there are never more than four, sessions and
-/// openings together. Each opening bounds itself in time; dropping this ends those that nobody waits for.
+/// An opening is begun only if none is left behind: in a pool of four there are never more than four, sessions and openings
+/// together. Each opening bounds itself in time; dropping this ends those that nobody waits for.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -25,17 +25,10 @@ use tokio::task::{JoinError, JoinHandle};
 /// # impl Session { fn is_open(&self) -> bool { true } }
 /// # async fn log_in() -> Result<Session, &'static str> { Ok(Session) }
 /// async fn session(openings: &Openings<Session, &'static str>) -> Result<Session, &'static str> {
-///     while let Some(session) = openings.left_behind().await {
-///         // It may have been open, and unused, for a while.
-///         if session.is_open() {
-///             return Ok(session);
-///         }
-///     }
-///     openings
-///         .begin(async {
-///             tokio::time::timeout(Duration::from_secs(5), log_in()).await.unwrap_or(Err("too late"))
-///         })
-///         .await
+///     let opening = async {
+///         tokio::time::timeout(Duration::from_secs(5), log_in()).await.unwrap_or(Err("too late"))
+///     };
+///     openings.session(|left_behind| left_behind.is_open(), opening).await
 /// }
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() { session(&Openings::new()).await.unwrap_or_else(|error| panic!("{error}")); }
@@ -52,12 +45,34 @@ impl<T: Send + 'static, E: Send + 'static> Openings<T, E> {
         Self::default()
     }
 
-    /// A session that another began to open, and did not wait for: it may have to be waited for still. `None`: there is none, or
-    /// what there was has failed, which is nobody's failure here. Whoever asks now may have better luck.
+    /// A session: one that another began to open and did not wait for, else a new one by `opening`, in a task of its own.
+    ///
+    /// One that was left behind may have to be waited for still, or may have been open, and unused, for a while: `fits` says
+    /// whether it will do. One that has failed is nobody's failure here: whoever asks now may have better luck. `opening` has
+    /// to bound itself in time.
+    ///
+    /// # Errors
+    /// Those of `opening`.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the opening to the next caller.
-    pub async fn left_behind(&self) -> Option<T> {
+    /// Dropping the future leaves the opening that it waits for to the next caller.
+    ///
+    /// # Panics
+    /// If `opening` does, and outside of a tokio runtime.
+    pub async fn session(
+        &self,
+        mut fits: impl FnMut(&mut T) -> bool,
+        opening: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E> {
+        while let Some(mut session) = self.left_behind().await {
+            if fits(&mut session) {
+                return Ok(session);
+            }
+        }
+        self.begin(opening).await
+    }
+
+    async fn left_behind(&self) -> Option<T> {
         loop {
             let task = self.left().pop_front()?;
             if let Ok(Ok(session)) = self.outcome(task).await {
@@ -66,17 +81,7 @@ impl<T: Send + 'static, E: Send + 'static> Openings<T, E> {
         }
     }
 
-    /// Opens a session, in a task of its own. `opening` has to bound itself in time.
-    ///
-    /// # Errors
-    /// Those of `opening`.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves the opening to the next caller, who finds it by [`left_behind`](Self::left_behind).
-    ///
-    /// # Panics
-    /// If `opening` does, and outside of a tokio runtime.
-    pub async fn begin(&self, opening: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E> {
+    async fn begin(&self, opening: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E> {
         match self.outcome(tokio::spawn(opening)).await {
             Ok(outcome) => outcome,
             Err(ended) => match ended.try_into_panic() {
@@ -157,16 +162,12 @@ mod tests {
         counted: &Counted,
         outcome: Result<(), &'static str>,
     ) -> Result<Counted, &'static str> {
-        if let Some(session) = openings.left_behind().await {
-            return Ok(session);
-        }
         let counted = Arc::clone(counted);
-        openings
-            .begin(async move {
-                sleep(LOGIN).await;
-                outcome.map(|()| counted)
-            })
-            .await
+        let opening = async move {
+            sleep(LOGIN).await;
+            outcome.map(|()| counted)
+        };
+        openings.session(|_| true, opening).await
     }
 
     #[tokio::test(start_paused = true)]

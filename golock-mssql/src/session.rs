@@ -129,16 +129,11 @@ impl Manager for Opener {
     type Error = OpenError;
 
     async fn create(&self) -> Result<Opened, OpenError> {
-        while let Some(opened) = self.openings.left_behind().await {
-            if opened.is_quiet() {
-                return Ok(opened);
-            }
-        }
         let access = Arc::clone(&self.access);
         let opening = async move {
             timeout(access.within, Box::pin(access.open())).await.unwrap_or(Err(OpenError::TimedOut))
         };
-        self.openings.begin(opening).await
+        self.openings.session(|left_behind| left_behind.is_quiet(), opening).await
     }
 
     async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> Result<(), RecycleError<OpenError>> {

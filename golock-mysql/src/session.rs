@@ -165,7 +165,7 @@ async fn send(conn: &mut Conn, text: &str) -> Result<Vec<Reply>, (Before, Error)
 /// Opens sessions for a lane.
 struct Opener {
     access: Arc<Access>,
-    openings: Openings<Conn, StoreError>,
+    openings: Openings<Opened, StoreError>,
 }
 
 impl Manager for Opener {
@@ -173,16 +173,16 @@ impl Manager for Opener {
     type Error = StoreError;
 
     async fn create(&self) -> Result<Opened, StoreError> {
-        while let Some(conn) = self.openings.left_behind().await {
-            if !conn.is_disconnected() {
-                return Ok(Opened { conn, was_left_behind: true });
-            }
-        }
         let access = Arc::clone(&self.access);
-        let opening =
-            async move { timeout(access.within, access.open()).await.unwrap_or_else(|_| Err(too_late())) };
-        let conn = self.openings.begin(opening).await?;
-        Ok(Opened { conn, was_left_behind: false })
+        let opening = async move {
+            let conn = timeout(access.within, access.open()).await.unwrap_or_else(|_| Err(too_late()))?;
+            Ok(Opened { conn, was_left_behind: false })
+        };
+        let fits = |left_behind: &mut Opened| {
+            left_behind.was_left_behind = true;
+            !left_behind.conn.is_disconnected()
+        };
+        self.openings.session(fits, opening).await
     }
 
     async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> RecycleResult<StoreError> {

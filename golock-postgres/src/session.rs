@@ -124,15 +124,10 @@ impl Manager for Opener {
     type Error = OpenError;
 
     async fn create(&self) -> Result<Opened, OpenError> {
-        while let Some(opened) = self.openings.left_behind().await {
-            if !opened.client.is_closed() {
-                return Ok(opened);
-            }
-        }
         let access = Arc::clone(&self.access);
         let opening =
             async move { timeout(access.within, access.open()).await.unwrap_or(Err(OpenError::TimedOut)) };
-        self.openings.begin(opening).await
+        self.openings.session(|left_behind| !left_behind.client.is_closed(), opening).await
     }
 
     async fn recycle(&self, opened: &mut Opened, _: &Metrics) -> Result<(), RecycleError<OpenError>> {
