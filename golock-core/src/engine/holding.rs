@@ -95,11 +95,11 @@ impl Keeper {
         let holding = self.leases.remove(&grant)?;
         if let Some(at) = holding.renew_at {
             self.renewals.remove(&(at, grant));
-            self.set_renew_timer();
+            self.timers.set_to_first(&self.renewals, Timer::Renew);
         }
         if let Some(at) = holding.look_at {
             self.deadlines.remove(&(at, grant));
-            self.set_deadline_timer();
+            self.timers.set_to_first(&self.deadlines, Timer::Deadline);
         }
         Some(holding)
     }
@@ -114,14 +114,14 @@ impl Keeper {
                 None => self.stop_holding(grant),
             }
         }
-        self.set_deadline_timer();
+        self.timers.set_to_first(&self.deadlines, Timer::Deadline);
     }
 
     fn look_later(&mut self, grant: GrantId, at: Tick) {
         let Some(holding) = self.leases.get_mut(&grant) else { return };
         holding.look_at = Some(at);
         self.deadlines.insert((at, grant));
-        self.set_deadline_timer();
+        self.timers.set_to_first(&self.deadlines, Timer::Deadline);
     }
 
     /// Renews all leases that are due, the earliest first, as many together as the store takes.
@@ -145,7 +145,7 @@ impl Keeper {
             batch.sort_by(|a, b| a.name.cmp(&b.name));
             self.send(renewal(&self.calls, batch.to_vec()));
         }
-        self.set_renew_timer();
+        self.timers.set_to_first(&self.renewals, Timer::Renew);
     }
 
     pub(super) fn renewed(
@@ -253,21 +253,7 @@ impl Keeper {
         if holding.term.is_some() && holding.renew_at.is_none() && holding.lease.is_held() {
             holding.renew_at = Some(at);
             self.renewals.insert((at, grant));
-            self.set_renew_timer();
-        }
-    }
-
-    fn set_renew_timer(&mut self) {
-        match self.renewals.first() {
-            Some((at, _)) => self.timers.set(*at, Timer::Renew),
-            None => self.timers.cancel(&Timer::Renew),
-        }
-    }
-
-    fn set_deadline_timer(&mut self) {
-        match self.deadlines.first() {
-            Some((at, _)) => self.timers.set(*at, Timer::Deadline),
-            None => self.timers.cancel(&Timer::Deadline),
+            self.timers.set_to_first(&self.renewals, Timer::Renew);
         }
     }
 }

@@ -49,6 +49,14 @@ impl Timers {
         self.set(at, timer);
     }
 
+    /// Sets a timer that stands for all of these to the earliest of them; it is cancelled if there are none.
+    pub(super) fn set_to_first(&mut self, due: &BTreeSet<(Tick, GrantId)>, timer: Timer) {
+        match due.first() {
+            Some((at, _)) => self.set(*at, timer),
+            None => self.cancel(&timer),
+        }
+    }
+
     pub(super) fn cancel(&mut self, timer: &Timer) {
         if let Some((timer, at)) = self.set.remove_entry(timer) {
             self.due.remove(&(at, timer));
