@@ -16,7 +16,7 @@ use crate::fixture::{Ability, BoxError, Clock};
 #[derive(Debug)]
 pub(super) struct SettableClock {
     library: PathBuf,
-    user: Option<&'static str>,
+    user: &'static str,
 }
 
 tokio::task_local! {
@@ -49,10 +49,7 @@ impl SettableClock {
         for (variable, value) in clock::environment(LIBRARY, FILE) {
             request = request.with_env_var(variable, value);
         }
-        if let Some(user) = self.user {
-            request = request.with_user(user);
-        }
-        Ok(request.with_copy_to(LIBRARY, library))
+        Ok(request.with_user(self.user).with_copy_to(LIBRARY, library))
     }
 }
 

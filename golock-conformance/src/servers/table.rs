@@ -16,9 +16,9 @@ pub(super) struct Kind {
     pub(super) command: &'static [&'static str],
     /// The URL of the server in the container, with `{address}` for where it was published.
     pub(super) url: &'static str,
-    /// Whether its clock can be set, for it runs under libfaketime; and as whom the container must start then, where the image
-    /// changes from root to another user: libfaketime's semaphores are open to one.
-    pub(super) clock: Ability<Option<&'static str>>,
+    /// Whether its clock can be set, for it runs under libfaketime; and as whom the container must start then, for the image
+    /// would change from root to that user, and libfaketime's semaphores are open to one.
+    pub(super) clock: Ability<&'static str>,
 }
 
 /// Every server that there is.
@@ -52,7 +52,7 @@ const POSTGRES: Kind = Kind {
     // Many clients at once. A killed process loses nothing without fsync, only a killed machine would.
     command: &["postgres", "-c", "max_connections=500", "-c", "fsync=off"],
     url: "postgres://postgres:golock-test@{address}/postgres",
-    clock: Ok(Some("postgres")),
+    clock: Ok("postgres"),
 };
 
 /// A killed process loses nothing of its append-only file, only a killed machine would.
