@@ -36,6 +36,13 @@ impl History {
     }
 
     fn register_goes_up(&self, steps: &Steps, violations: &mut Vec<Violation>) {
+        let grants: BTreeMap<_, _> =
+            self.grants.iter().map(|grant| ((&grant.name, grant.token), grant)).collect();
+        // Whether a step of the server's clock explains that a write was refused.
+        let is_explained = |write: &Write, newest| {
+            let refused = grants.get(&(&write.name, write.token)).zip(grants.get(&(&write.name, newest)));
+            refused.is_some_and(|(refused, newest)| steps.explain(refused, newest))
+        };
         let mut newest = BTreeMap::<&LockName, FencingToken>::new();
         for write in &self.writes {
             let newest = newest.entry(&write.name).or_insert(write.token);
@@ -43,7 +50,7 @@ impl History {
                 let (name, taken) = (write.name.clone(), write.token);
                 violations.push(Violation::FencedBack { name, newest: *newest, taken });
             }
-            if !write.taken && write.believed && !self.is_explained(steps, write, *newest) {
+            if !write.taken && write.believed && !is_explained(write, *newest) {
                 let (name, refused) = (write.name.clone(), write.token);
                 violations.push(Violation::FencedOut { name, newest: *newest, refused });
             }
@@ -51,11 +58,6 @@ impl History {
                 *newest = write.token.max(*newest);
             }
         }
-    }
-
-    fn is_explained(&self, steps: &Steps, write: &Write, newest: FencingToken) -> bool {
-        let grant = |token| self.grants.iter().find(|grant| grant.name == write.name && grant.token == token);
-        grant(write.token).zip(grant(newest)).is_some_and(|(refused, newest)| steps.explain(refused, newest))
     }
 }
 
