@@ -37,7 +37,8 @@ releasing {
     released_name_is_free_at_once: "S6", [];
     /// A holder whose lease ran out and was taken by another can't release, and is told so.
     stale_holder_cannot_release: "S5 S6", [];
-    /// An unlock that comes late, even from a holder with the same label, frees nothing that another was granted since (etcd #22082).
+    /// An unlock that comes late, even from a holder with the same label, frees nothing that another was granted since (etcd #22082,
+    /// ShedLock #74).
     late_unlock_never_frees_the_next_grant: "S6", [];
     /// A release that is repeated, by whichever client, answers that it was released already.
     release_is_idempotent: "S6 S16", [];
@@ -211,7 +212,7 @@ locking {
     holder_learns_that_it_was_revoked: "S5", [];
     /// A holder whose row was deleted learns of it at its next renewal, and the next lock works (ShedLock #27).
     holder_learns_that_its_row_was_deleted: "S22", [Damage];
-    /// Holders whose table was truncated, or whose keys were flushed, learn of it, and the next locks work.
+    /// Holders whose table was truncated, or whose keys were flushed, learn of it, and the next locks work (redsync #186).
     holders_learn_that_everything_was_deleted: "S22", [Damage];
     /// `run` returns the value of its work, and the name is free.
     run_unlocks_when_its_work_has_ended: "", [];

@@ -14,8 +14,8 @@ use crate::{Error, GrantId, LockName};
 /// After this many lost races in a row the head pauses before it asks again.
 const RACES: u32 = 3;
 
-/// Of so many releases in a row, with others in line, the name is handed over by all but one.
-const HAND_OVERS: u32 = 10;
+/// Of so many turns in a row that the next in line gets, one is not by a hand-over, and may be left to others.
+const TURNS: u32 = 10;
 
 impl Keeper {
     pub(super) fn ask(&mut self, name: &LockName) {
@@ -37,12 +37,19 @@ impl Keeper {
         if self.locals.get(name) != Some(&Local::GivesBack(grant)) {
             return None;
         }
+        let (now, listening) = (self.now(), self.listener.is_listening());
         let line = self.lines.get_mut(name)?;
-        if line.waiters.is_empty() || line.head != Head::Idle || !self.calls.capabilities.hands_over {
+        if line.waiters.is_empty() || line.head != Head::Idle {
             return None;
         }
-        line.handed_over = (line.handed_over + 1) % HAND_OVERS;
-        if line.handed_over == 0 { None } else { self.next_ask(name) }
+        line.turns = (line.turns + 1) % TURNS;
+        if line.turns != 0 {
+            return self.calls.capabilities.hands_over.then(|| self.next_ask(name))?;
+        }
+        if !listening {
+            line.strangers.get_a_turn(now);
+        }
+        None
     }
 
     /// What the head asked for along with a release has failed: it asks again once the name is given back.

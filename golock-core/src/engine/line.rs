@@ -9,6 +9,7 @@ use tracing::debug;
 use super::command::Reply;
 use super::env::Tick;
 use super::keeper::Keeper;
+use super::strangers::Strangers;
 use super::timers::Timer;
 use crate::options::Wanted;
 use crate::store::{MarkRequest, StoreError};
@@ -35,8 +36,9 @@ pub(super) struct Line {
     /// The name was freed while the head was asking.
     pub(super) freed: bool,
     pub(super) marked_until: Option<Tick>,
-    /// How often in a row the name went from one to the next without being free in between.
-    pub(super) handed_over: u32,
+    /// How often in a row the name went from one to the next in line.
+    pub(super) turns: u32,
+    pub(super) strangers: Strangers,
 }
 
 pub(super) struct Waiter {
@@ -79,7 +81,10 @@ impl Line {
     fn is_unused(&self, held_here: bool) -> bool {
         self.waiters.is_empty()
             && (!held_here
-                || (self.marked_until.is_none() && self.handed_over == 0 && self.head == Head::Idle))
+                || (self.marked_until.is_none()
+                    && self.turns == 0
+                    && !self.strangers.are_believed()
+                    && self.head == Head::Idle))
     }
 
     fn position(&self, caller: u64) -> Option<usize> {
@@ -199,11 +204,14 @@ impl Keeper {
     /// Lets the head ask if nothing stands in its way, and forgets a line that nobody stands in.
     pub(super) fn advance(&mut self, name: &LockName) {
         let held_here = self.locals.contains_key(name);
-        let Some(line) = self.lines.get(name) else { return };
+        let Some(line) = self.lines.get_mut(name) else { return };
         if line.is_unused(held_here) {
             self.forget_line(name);
         } else if line.head == Head::Idle && !held_here {
-            self.ask(name);
+            match line.strangers.take_pause() {
+                Some(pause) => self.sleep(name, pause),
+                None => self.ask(name),
+            }
         }
     }
 
@@ -225,9 +233,11 @@ impl Keeper {
         *line = Line {
             waiters: std::mem::take(&mut line.waiters),
             marked_until: line.marked_until,
-            handed_over: line.handed_over,
+            turns: line.turns,
+            strangers: std::mem::take(&mut line.strangers),
             ..Line::default()
         };
+        line.strangers.are_kept_waiting(sent);
         self.locals.insert(name.clone(), Local::Holds(waiter.grant));
         self.timers.cancel(&Timer::WaitOver(name.clone(), waiter.caller));
         let waited = self.now().since(waiter.since);
@@ -246,6 +256,11 @@ impl Keeper {
     pub(super) fn refused(&mut self, name: &LockName, holder: Holder) {
         let (now, remaining, listening) = (self.now(), holder.remaining, self.listener.is_listening());
         let Some(line) = self.lines.get_mut(name) else { return };
+        line.strangers.hold_it();
+        if matches!(&line.known, Known::Refused(last, _) if last.token != holder.token) {
+            // It goes from one to another: looking again soon is worth it.
+            line.tries = 0;
+        }
         line.known = Known::Refused(holder, now);
         line.races = 0;
         self.answer_overdue(name);

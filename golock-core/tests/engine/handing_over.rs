@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use golock_core::store::{Capabilities, Operation};
-use golock_core::{Error, FencingToken, Locker, StoreErrorKind};
+use golock_core::{Error, FencingToken, Locker, MemoryStore, StoreErrorKind};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -132,25 +132,60 @@ async fn those_who_wait_elsewhere_get_their_turn() {
 /// They can leave no mark, for nothing would wake them.
 #[tokio::test(start_paused = true)]
 async fn those_who_look_now_and_then_get_their_turn_too() {
-    let store = Scripted::new();
-    store.script(|_| Fate::slow(ms(2)));
-    let locker = Locker::new(store.clone());
-    let busy: Vec<_> = (0..4)
-        .map(|_| {
-            let locker = locker.clone();
-            tokio::spawn(async move {
-                loop {
-                    locker.lock(options("job")).await.unwrap().unlock().await.unwrap();
-                }
-            })
-        })
-        .collect();
     let mute = Capabilities::new("mute", 500, secs(5), false, i64::MAX);
-    let other = Locker::new(Scripted::with(store.server.clone(), mute));
-    for _ in 0..5 {
-        other.lock(options("job").wait(secs(300))).await.unwrap().unlock().await.unwrap();
+    // How long a call takes, and how long the name is held.
+    for (round_trip, work, mute) in [
+        (ms(2), ms(0), mute.clone().handing_over()),
+        (ms(40), ms(0), mute.clone().handing_over()),
+        (ms(2), secs(1), mute.clone().handing_over()),
+        (ms(2), ms(0), mute.clone()),
+        (ms(2), secs(1), mute),
+    ] {
+        let server = MemoryStore::starting_at(secs(1_700_000_000));
+        let served = Arc::new(Mutex::new([0_u32; 4]));
+        let mut busy = Vec::new();
+        for at in 0..4 {
+            let store = Scripted::with(server.clone(), mute.clone());
+            store.script(move |_| Fate::slow(round_trip));
+            let locker = Locker::new(store);
+            for _ in 0..4 {
+                let (locker, served) = (locker.clone(), served.clone());
+                busy.push(tokio::spawn(async move {
+                    loop {
+                        let lock = locker.lock(options("job")).await.unwrap();
+                        served.lock().unwrap()[at] += 1;
+                        sleep(work).await;
+                        lock.unlock().await.unwrap();
+                    }
+                }));
+            }
+        }
+        let turn = round_trip * 2 + work;
+        sleep(turn * 5_000).await;
+        busy.iter().for_each(JoinHandle::abort);
+        let served = *served.lock().unwrap();
+        let (least, most) = (served.iter().min().unwrap(), served.iter().max().unwrap());
+        assert!(least * 2 >= *most, "{served:?}, with {work:?} of work each");
+        assert!(served.iter().sum::<u32>() > 2_500, "{served:?}, with {work:?} of work each");
     }
-    busy.iter().for_each(JoinHandle::abort);
+}
+
+/// Nobody else is there, or not any more.
+#[tokio::test(start_paused = true)]
+async fn a_name_is_not_left_to_nobody_for_long() {
+    let server = MemoryStore::starting_at(secs(1_700_000_000));
+    let mute = Capabilities::new("mute", 500, secs(5), false, i64::MAX).handing_over();
+    let store = Scripted::with(server.clone(), mute);
+    store.script(|_| Fate::slow(ROUND_TRIP));
+    let locker = Locker::new(store.clone());
+    let stranger = Locker::new(server).try_lock(options("job")).await.unwrap();
+    let first = tasks(&locker, 2_000);
+    settle().await;
+    stranger.unlock().await.unwrap();
+    all(first).await;
+    let began = Instant::now();
+    all(tasks(&locker, 1_000)).await;
+    assert!(began.elapsed() <= ROUND_TRIP * 1_150, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,3 +169,15 @@ async fn acquire_that_was_granted_but_told_as_timed_out_is_given_back() {
     one.try_lock(options("job")).await.unwrap_err();
     taken_soon(&other, "job").await.unlock().await.unwrap();
 }
+
+/// DistributedLock #191: the answer to a release did not come in time, and the name stayed taken.
+#[tokio::test(start_paused = true)]
+async fn unlock_that_timed_out_is_tried_again_until_the_name_is_free() {
+    let (store, one, other) = two_lockers();
+    let lock = one.try_lock(options("job")).await.unwrap();
+    store.script_for(Operation::Release, [Fate::HANG, Fate::HANG]);
+    let error = lock.unlock().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    taken_soon(&other, "job").await.unlock().await.unwrap();
+    assert_eq!(store.count(Operation::Release), 3, "{}", store.log());
+}
