@@ -11,13 +11,14 @@ use crate::answers::Reply;
 use crate::error::{all_or_error, call_failed, failure, is_unknown_script};
 use crate::link::Setup;
 use crate::scripts::Script;
-use crate::session::{Call, Flight, How, Session};
+use crate::session::{Call, Common, Flight, How, Session};
 
 /// Calls of one kind share a connection, pipelined, and wait for no others.
 pub(crate) struct Lane {
     setup: Arc<Setup>,
     within: Duration,
     may_evict: bool,
+    common: Common,
     opening: Mutex<Option<Opening>>,
 }
 
@@ -36,8 +37,8 @@ pub(crate) struct Ran {
 }
 
 impl Lane {
-    pub(crate) fn new(setup: Arc<Setup>, within: Duration, may_evict: bool) -> Self {
-        Self { setup, within, may_evict, opening: Mutex::default() }
+    pub(crate) fn new(setup: Arc<Setup>, within: Duration, may_evict: bool, common: Common) -> Self {
+        Self { setup, within, may_evict, common, opening: Mutex::default() }
     }
 
     /// The connection.
@@ -76,7 +77,7 @@ impl Lane {
         let all: Vec<&Call> = calls.iter().collect();
         let fly = async |how, calls: &[&Call]| {
             session
-                .fly(Flight { script, how, calls, replicas })
+                .fly(Flight { script, how, common: &self.common, calls, replicas })
                 .await
                 .map_err(|error| call_failed(operation, error))
         };

@@ -4,15 +4,8 @@ use std::sync::LazyLock;
 
 use fred::util::sha1_hash;
 
-/// One script, for one name and for many.
+/// A script as the server runs and knows it: for any number of names, on one node.
 pub(crate) struct Script {
-    pub(crate) one: Text,
-    /// Only where all keys are on one node.
-    pub(crate) many: Text,
-}
-
-/// A script as the server runs and knows it.
-pub(crate) struct Text {
     pub(crate) text: String,
     pub(crate) sha1: String,
 }
@@ -24,7 +17,7 @@ pub(crate) static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include
 pub(crate) static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/release.lua")));
 pub(crate) static HAND_OVER: LazyLock<Script> = LazyLock::new(|| {
     let (release, own) = (include_str!("lua/release.lua"), include_str!("lua/hand_over.lua"));
-    Script::new(&format!("local function release()\n{release}\nend\n{own}"))
+    Script::new(&format!("local function release(...)\n{release}\nend\n{own}"))
 });
 pub(crate) static MARK_WAITING: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("lua/mark_waiting.lua")));
@@ -33,16 +26,10 @@ pub(crate) static INSPECT: LazyLock<Script> = LazyLock::new(|| Script::new(inclu
 pub(crate) static PURGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/purge.lua")));
 
 impl Script {
+    /// `own`: what is done to one name.
     fn new(own: &str) -> Self {
-        let one = without_comments(&format!("{}\n{own}", include_str!("lua/prelude.lua")));
-        let each = without_comments(include_str!("lua/many.lua"));
-        let many = format!("local function one(KEYS, ARGV)\n{one}\nend\n{each}");
-        Self { one: Text::new(one), many: Text::new(many) }
-    }
-}
-
-impl Text {
-    fn new(text: String) -> Self {
+        let (prelude, each) = (include_str!("lua/prelude.lua"), include_str!("lua/each.lua"));
+        let text = without_comments(&format!("{prelude}\nlocal function one(...)\n{own}\nend\n{each}"));
         Self { sha1: sha1_hash(&text), text }
     }
 }

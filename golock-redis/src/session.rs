@@ -13,7 +13,7 @@ use crate::clock::ServerClock;
 use crate::error::{call_failed, failure, is_answer};
 use crate::lane::Replicas;
 use crate::link::{Link, Setup};
-use crate::scripts::{Script, Text};
+use crate::scripts::Script;
 use crate::tls;
 
 pub(crate) struct Session {
@@ -35,19 +35,20 @@ enum Health {
     Broken,
 }
 
-/// How many arguments, after the first, all calls of a store have in common.
-pub(crate) const COMMON: usize = 2;
-
-/// One call of a script: its key, and its arguments but the first.
+/// One call of a script: its key, and the arguments that are its own.
 pub(crate) struct Call {
     pub(crate) key: String,
     pub(crate) arguments: Vec<Value>,
 }
 
+/// The arguments that all calls of a store have in common: how long hashes are kept, and the prefix of their keys.
+pub(crate) type Common = [Value; 2];
+
 /// Calls of one script that are sent together.
 pub(crate) struct Flight<'a> {
     pub(crate) script: &'a Script,
     pub(crate) how: How,
+    pub(crate) common: &'a Common,
     pub(crate) calls: &'a [&'a Call],
     pub(crate) replicas: Option<Replicas>,
 }
@@ -121,23 +122,21 @@ impl Session {
                 self.clock.deadline(Instant::now(), self.within).unwrap_or(i64::MAX)
             }
         };
-        let together = self.one_node && flight.calls.len() > 1;
-        let mut commands: Vec<Command> = match together {
-            true => vec![flight.command_for_all(deadline)],
-            false => flight.calls.iter().map(|call| flight.command(call, deadline)).collect(),
-        };
-        let calls = commands.len();
+        // In a Cluster, keys of one command have to be in one slot.
+        let together = if self.one_node { flight.calls.len() } else { 1 };
+        let mut commands: Vec<Command> =
+            flight.calls.chunks(together.max(1)).map(|calls| flight.command(calls, deadline)).collect();
+        let sent = commands.len();
         if let (Some(replicas), Some(first)) = (flight.replicas, flight.calls.first()) {
             commands.push(replicas.command(&first.key));
         }
         let asked = Instant::now();
         let mut answers = self.exchange(commands).await?;
         let answered = Instant::now();
-        let replicas = answers.drain(calls..).next();
-        if together {
-            answers = one_each(answers.pop().unwrap_or_else(|| Err(ended())), flight.calls.len());
-        }
-        let replies: Vec<_> = answers.into_iter().map(|answer| answer.and_then(Reply::new)).collect();
+        let replicas = answers.drain(sent..).next();
+        let asked_for = flight.calls.chunks(together.max(1)).map(<[_]>::len);
+        let replies: Vec<_> =
+            answers.into_iter().zip(asked_for).flat_map(|(answer, calls)| one_each(answer, calls)).collect();
         if let Some(shown) = replies.iter().flatten().map(Reply::server_time).next() {
             self.clock.read(asked, answered, shown);
         }
@@ -203,41 +202,30 @@ impl Session {
 }
 
 impl Flight<'_> {
-    fn command(&self, call: &Call, deadline: i64) -> Command {
-        let (name, script) = self.how.named(&self.script.one);
-        let mut arguments: Vec<Value> =
-            vec![script.into(), 1.into(), call.key.as_str().into(), deadline.into()];
-        arguments.extend(call.arguments.iter().cloned());
-        (command(name, ClusterHash::from(call.key.as_str())), arguments)
-    }
-
-    /// One command for all calls. What they have in common is sent once: see `lua/many.lua`.
-    fn command_for_all(&self, deadline: i64) -> Command {
-        let (name, script) = self.how.named(&self.script.many);
-        let common = self.calls.first().map_or(&[][..], |first| &first.arguments[..COMMON]);
-        let own = self.calls.first().map_or(0, |first| first.arguments.len() - COMMON);
-        let mut arguments: Vec<Value> = vec![script.into(), count(self.calls.len())];
-        arguments.extend(self.calls.iter().map(|call| Value::from(call.key.as_str())));
+    /// One command for these calls: see `lua/prelude.lua`.
+    fn command(&self, calls: &[&Call], deadline: i64) -> Command {
+        let (name, script) = match self.how {
+            How::BySha1 => ("EVALSHA", &self.script.sha1),
+            How::ByText => ("EVAL", &self.script.text),
+        };
+        let (node, own) = match calls {
+            [first, ..] => (ClusterHash::from(first.key.as_str()), first.arguments.len()),
+            [] => (ClusterHash::Random, 0),
+        };
+        let mut arguments = Vec::with_capacity(6 + calls.len() * (1 + own));
+        arguments.extend([script.as_str().into(), count(calls.len())]);
+        arguments.extend(calls.iter().map(|call| Value::from(call.key.as_str())));
         arguments.extend([count(own), deadline.into()]);
-        arguments.extend(common.iter().cloned());
-        arguments.extend(self.calls.iter().flat_map(|call| call.arguments[COMMON..].iter().cloned()));
-        (command(name, ClusterHash::Random), arguments)
+        arguments.extend(self.common.iter().cloned());
+        arguments.extend(calls.iter().flat_map(|call| call.arguments.iter().cloned()));
+        (command(name, node), arguments)
     }
 }
 
-impl How {
-    fn named(self, text: &Text) -> (&'static str, &str) {
-        match self {
-            Self::BySha1 => ("EVALSHA", &text.sha1),
-            Self::ByText => ("EVAL", &text.text),
-        }
-    }
-}
-
-/// What was answered to one command for many calls, for each of them.
-fn one_each(answer: Result<Value, DriverError>, calls: usize) -> Answers {
+/// What was answered to a command, for each of its calls.
+fn one_each(answer: Result<Value, DriverError>, calls: usize) -> Vec<Result<Reply, DriverError>> {
     let error = match answer {
-        Ok(Value::Array(each)) if each.len() == calls => return each.into_iter().map(Ok).collect(),
+        Ok(Value::Array(each)) if each.len() == calls => return each.into_iter().map(Reply::new).collect(),
         Ok(_) => DriverError::new(ErrorKind::Parse, "not one answer for each call"),
         Err(error) => error,
     };

@@ -24,7 +24,7 @@ use crate::keys::Prefix;
 use crate::lane::{Lane, Replicas};
 use crate::link::Setup;
 use crate::scripts::{self, Script};
-use crate::session::{COMMON, Call};
+use crate::session::{Call, Common};
 use crate::{listener, schema};
 
 /// The most names in one script, while which the server does nothing else: 10,000 leases of 30 s are renewed by less than two
@@ -47,7 +47,6 @@ const SCAN_STEP: u32 = 2_000;
 pub struct RedisStore {
     setup: Arc<Setup>,
     prefix: Prefix,
-    retention: Duration,
     request_timeout: Duration,
     replicas: Option<Replicas>,
     acquiring: Lane,
@@ -95,13 +94,15 @@ impl RedisStore {
     }
 
     pub(crate) fn over(setup: Arc<Setup>, prefix: Prefix, options: &RedisStoreBuilder) -> Self {
-        let lane = || Lane::new(setup.clone(), options.request_timeout, options.allow_eviction);
+        let retention = i64::try_from(options.token_retention.as_millis()).unwrap_or(i64::MAX);
+        let common: Common = [retention.into(), prefix.as_str().into()];
+        let lane =
+            || Lane::new(setup.clone(), options.request_timeout, options.allow_eviction, common.clone());
         Self {
             acquiring: lane(),
             keeping: lane(),
             setup,
             prefix,
-            retention: options.token_retention,
             request_timeout: options.request_timeout,
             replicas: options.replicas,
         }
@@ -109,9 +110,7 @@ impl RedisStore {
 
     /// A call on a name, with the arguments that are the script's own.
     fn call(&self, name: &LockName, own: impl IntoIterator<Item = Value>) -> Call {
-        let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
-        let common: [Value; COMMON] = [retention.into(), self.prefix.as_str().into()];
-        Call { key: self.prefix.key(name), arguments: common.into_iter().chain(own).collect() }
+        Call { key: self.prefix.key(name), arguments: own.into_iter().collect() }
     }
 
     /// An error if too few replicas have confirmed what was done.

@@ -1,16 +1,17 @@
--- Grants the name if it is free, or says who holds it. ARGV: …, the grant, its label, its lease (µs).
-local grant, label, lease = ARGV[4], ARGV[5], tonumber(ARGV[6])
+-- Grants the name if it is free, or says who holds it. Its own: the grant, its label, its lease (µs).
+local grant, label, lease = ...
+lease = tonumber(lease)
 
 -- It was given back before: this is a late copy, or its undo was faster.
-if row.released_grant == grant then return {now, 'raced'} end
+if released_grant == grant then return {now, 'raced'} end
 
-if expires_at > now and row.grant_id ~= grant then
-  return {now, 'held', row.lock_by or '', now - locked_at, expires_at - now, token}
+if expires_at > now and grant_id ~= grant then
+  return {now, 'held', lock_by or '', now - locked_at, expires_at - now, token}
 end
 
 if expires_at > now then
   -- Its own: the same token, a longer lease.
-  expires_at = math.max(expires_at, now + lease)
+  expires_at = max(expires_at, now + lease)
   write('expires_at', digits(expires_at))
 else
   local larger = next_token()

@@ -1,13 +1,14 @@
 -- Gives a grant back (by `release`, which is release.lua) and, if that frees the name and nobody elsewhere waits for it, grants
--- it to the next. ARGV: …, the grant, how long the lock stays taken since it was granted (µs), the next grant, its label, its
+-- it to the next. Its own: the grant, how long the lock stays taken since it was granted (µs), the next grant, its label, its
 -- lease (µs).
 --
 -- The answer has two words: the release's, and 'granted' or 'raced'.
-local next_grant, label, lease = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local grant, at_least, next_grant, label, lease = ...
+lease = tonumber(lease)
 -- An undo of the next grant may have been faster.
-local larger = waiters_until <= now and row.released_grant ~= next_grant and next_token()
+local larger = waiters_until <= now and released_grant ~= next_grant and next_token()
 
-local released = release()[2]
+local released = release(grant, at_least)[2]
 if released ~= 'released' or not larger or expires_at > now then return {now, released, 'raced'} end
 
 token, expires_at = larger, now + lease

@@ -1,5 +1,5 @@
--- Who holds the name. ARGV: no more.
+-- Who holds the name. Its own: none.
 if not is_known or expires_at <= now then return {now, 'free'} end
 local state = 'held'
-if (row.grant_id or '') == '' then state = 'kept' end
-return {now, state, row.lock_by or '', now - locked_at, expires_at - now, token}
+if (grant_id or '') == '' then state = 'kept' end
+return {now, state, lock_by or '', now - locked_at, expires_at - now, token}

@@ -1,6 +1,6 @@
--- Gives a grant back, and remembers it as the one released last, whatever the hash says. ARGV: …, the grant, how long the
+-- Gives a grant back, and remembers it as the one released last, whatever the hash says. Its own: the grant, how long the
 -- lock stays taken since it was granted (µs).
-local grant, at_least = ARGV[4], tonumber(ARGV[5])
+local grant, at_least = ...
 
 if not is_known then
   -- An undo that was faster than its acquire: what it leaves keeps that one out.
@@ -11,13 +11,19 @@ if not is_known then
     'expires_at', digits(now))
   return {now, 'gone'}
 end
-if row.released_grant == grant then return {now, 'already'} end
+if released_grant == grant then return {now, 'already'} end
 
-if row.grant_id ~= grant then
+if grant_id ~= grant then
   write('released_grant', grant)
   return {now, 'taken'}
 end
-expires_at = math.min(expires_at, math.max(now, locked_at + at_least))
-write('released_grant', grant, 'grant_id', '', 'expires_at', digits(expires_at))
+local is_alive = expires_at > now
+expires_at = min(expires_at, max(now, locked_at + tonumber(at_least)))
+if is_alive then
+  -- When this lease was written the hash was given until its end, and then what ARGV[3] says: enough.
+  call('HSET', key, 'released_grant', grant, 'grant_id', '', 'expires_at', digits(expires_at))
+else
+  write('released_grant', grant, 'grant_id', '', 'expires_at', digits(expires_at))
+end
 tell_waiters()
 return {now, 'released'}
