@@ -21,7 +21,19 @@ pub(super) struct Judged {
     server: MemoryStore,
     ledger: Arc<Mutex<Ledger>>,
     down: Arc<AtomicBool>,
+    kind: Kind,
     wrong: Option<Wrong>,
+}
+
+/// What kind of database it stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// It can do everything, as PostgreSQL and Redis.
+    Pushing,
+    /// It wakes nobody, as MySQL.
+    Mute,
+    /// It wakes nobody and hands nothing over, and every request is a call of its own, as SQL Server.
+    Plain,
 }
 
 /// A server that the checks must find out.
@@ -34,9 +46,9 @@ pub(super) enum Wrong {
 }
 
 impl Judged {
-    pub(super) fn new(wrong: Option<Wrong>) -> Self {
+    pub(super) fn new(kind: Kind, wrong: Option<Wrong>) -> Self {
         let server = MemoryStore::starting_at(secs(1_700_000_000));
-        Self { server, ledger: Arc::default(), down: Arc::default(), wrong }
+        Self { server, ledger: Arc::default(), down: Arc::default(), kind, wrong }
     }
 
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -73,7 +85,12 @@ impl fmt::Debug for Judged {
 #[async_trait]
 impl LockStore for Judged {
     fn capabilities(&self) -> Capabilities {
-        self.server.capabilities()
+        let without_push = Capabilities::new("memory", 500, secs(5), false, i64::MAX);
+        match self.kind {
+            Kind::Pushing => self.server.capabilities(),
+            Kind::Mute => without_push.in_batches().handing_over(),
+            Kind::Plain => without_push,
+        }
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -133,7 +150,7 @@ impl LockStore for Judged {
     }
 
     fn wakeups(&self) -> Option<Wakeups> {
-        self.server.wakeups()
+        self.server.wakeups().filter(|_| self.kind == Kind::Pushing)
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
