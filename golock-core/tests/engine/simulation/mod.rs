@@ -1,7 +1,7 @@
-//! Nodes on one server (one that wakes who waits, or not), each with a clock and a network of its own, in a storm: calls are delayed, lost, done late or
-//! answered with an error, the server restarts and once in a while forgets all, nodes stand still and die, an operator
-//! interferes. Every step of the server and all that callers see goes into a ledger that knows the promises (S1 to S3, S5 to S9,
-//! S13 to S18); then the storm ends, and everybody must get on (L1 to L3). The same seed gives the same run.
+//! Nodes on one server (one that wakes who waits, or not), each with a clock and a network of its own, in a storm: calls are
+//! delayed, lost, done late or answered with an error, the server restarts and once in a while forgets all, nodes stand still
+//! and die, an operator interferes. Every step of the server and all that callers see goes into a ledger that knows the promises
+//! (S1 to S3, S5 to S9, S13 to S18); then the storm ends, and everybody must get on (L1 to L3). The same seed gives the same run.
 //!
 //! * [`run`]: one run; [`seeds`]: which are run; `corpus.txt`: those that once found something;
 //! * [`node`], [`caller`]: who takes part; [`storm`]: what happens to them; [`calm`]: what must hold afterwards;
