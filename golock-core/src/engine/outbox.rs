@@ -1,7 +1,7 @@
-//! Requests that are to be sent: at once while few calls of their kind are under way, and else together, as soon as one of
-//! those has ended.
+//! Requests that are to be sent: at once if no call of their kind is under way, and else together, as soon as that has ended.
 //!
-//! So a lonely request is never delayed, and the busier the store is, the larger are the batches.
+//! So a lonely request is never delayed, the busier the store is, the larger are the batches, and one connection will do for
+//! all of a kind.
 
 use std::collections::VecDeque;
 use std::slice::Chunks;
@@ -10,9 +10,6 @@ use std::time::Duration;
 use super::env::Tick;
 use crate::store::{AcquireRequest, ReleaseRequest, StoreError, StoreErrorKind};
 use crate::{GrantId, LockName};
-
-/// With so many calls under way, what comes next gathers.
-const CALLS: usize = 2;
 
 /// A call that takes longer than this keeps nothing from being sent: it may be waiting for a row that somebody's open
 /// transaction has locked.
@@ -68,8 +65,8 @@ impl<R: Request> Outbox<R> {
 
     /// When what waits will be sent at the latest; `None`: nothing waits, or it may be sent now.
     pub(super) fn held_up_until(&self) -> Option<Tick> {
-        let eldest = self.under_way.len().checked_sub(CALLS).filter(|_| !self.waiting.is_empty())?;
-        Some(self.under_way[eldest].after(PATIENCE))
+        let latest = self.under_way.last().filter(|_| !self.waiting.is_empty())?;
+        Some(latest.after(PATIENCE))
     }
 
     /// A call that was sent at this time has ended.
