@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, LockInfo, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer,
-    RenewRequest, StoreError, StoreErrorKind,
+    AcquireAnswer, AcquireRequest, HandOverAnswer, HandOverRequest, LockInfo, Operation, ReleaseAnswer,
+    ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind,
 };
 use golock_core::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
 use mongodb::bson::{Bson, Document, doc};
@@ -93,7 +93,7 @@ impl Row {
     /// What remains for whoever relies on it: no more than there is when the answer comes. The server's clock stood
     /// still since the command began, which may have waited for the row, and it rounds down.
     fn surely_remaining(&self) -> Duration {
-        self.remaining().saturating_sub(self.took + Duration::from_millis(1))
+        surely(self.remaining(), self.took)
     }
 
     fn holder(&self) -> Holder {
@@ -129,6 +129,21 @@ pub(crate) fn renewed(row: Option<&Row>, request: &RenewRequest) -> RenewAnswer 
     })
 }
 
+/// Extended to its lease from when the command began, at some time since it was sent.
+pub(crate) fn extended(request: &RenewRequest, took: Duration) -> RenewAnswer {
+    RenewAnswer::renewed(surely(request.lease, took))
+}
+
+/// The row as it is after a hand-over by the grant that held it.
+pub(crate) fn handed_over(row: &Row, request: &HandOverRequest) -> HandOverAnswer {
+    let next = if row.is_held_by(request.next.grant) {
+        AcquireAnswer::granted(row.token(), row.surely_remaining())
+    } else {
+        AcquireAnswer::Raced
+    };
+    HandOverAnswer::new(ReleaseAnswer::Released, next)
+}
+
 /// The row as it was before a release.
 pub(crate) fn released(row: Option<&Row>, request: &ReleaseRequest) -> ReleaseAnswer {
     match row {
@@ -154,6 +169,10 @@ pub(crate) fn fenced(
         Some(row) if row.grant.is_some() || (at_once && row.is_alive()) => Err(exhausted(doing)),
         row => Ok(row.map(Row::token)),
     }
+}
+
+fn surely(remaining: Duration, took: Duration) -> Duration {
+    remaining.saturating_sub(took + Duration::from_millis(1))
 }
 
 fn exhausted(doing: Operation) -> StoreError {

@@ -37,6 +37,8 @@ pub(crate) struct CallError {
     /// The server's code; 0 if it said nothing.
     code: i32,
     kind: StoreErrorKind,
+    /// It is done, but not known to the majority.
+    unacknowledged: bool,
     source: Box<dyn StdError + Send + Sync>,
 }
 
@@ -48,22 +50,25 @@ impl CallError {
         }
         // It is done on the primary, but nobody knows whether a majority has it, or ever will.
         let error = reply.get_document("writeConcernError").ok()?;
-        Some(Self::said(error, |code, _| match code {
+        let error = Self::said(error, |code, _| match code {
             // UnsatisfiableWriteConcern, UnknownReplWriteConcern, CannotSatisfyWriteConcern: not for now, either.
             79 | 100 => StoreErrorKind::Other,
             _ => StoreErrorKind::Timeout,
-        }))
+        });
+        Some(Self { unacknowledged: true, ..error })
     }
 
     fn said(error: &Document, kind: impl Fn(i32, &str) -> StoreErrorKind) -> Self {
         let code = error.get_i32("code").unwrap_or(0);
         let message = error.get_str("errmsg").unwrap_or("no message");
-        Self { code, kind: kind(code, message), source: format!("error {code}: {message}").into() }
+        let source = format!("error {code}: {message}").into();
+        Self { code, kind: kind(code, message), unacknowledged: false, source }
     }
 
     /// Somebody deleted it while it was at work.
     pub(crate) fn row_vanished() -> Self {
-        Self { code: 0, kind: StoreErrorKind::Conflict, source: "the row was deleted just now".into() }
+        let source = "the row was deleted just now".into();
+        Self { code: 0, kind: StoreErrorKind::Conflict, unacknowledged: false, source }
     }
 
     /// Nothing came back, or not even a connection.
@@ -74,6 +79,11 @@ impl CallError {
     /// Another inserted or changed the row at the same time, and the server gave way: worth another try.
     pub(crate) fn is_race(&self) -> bool {
         self.kind == StoreErrorKind::Conflict
+    }
+
+    /// Of a command for many rows: one of them may have held it up, or been changed by somebody else at the same time.
+    pub(crate) fn may_be_of_one_row(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Timeout | StoreErrorKind::Conflict) && !self.unacknowledged
     }
 
     /// AWS DocumentDB (66, ImmutableField) and Azure Cosmos DB (117, ConflictingOperationInProgress) on an upsert with a
@@ -90,7 +100,7 @@ impl From<DriverError> for CallError {
             kind => (0, driver_kind(kind)),
         };
         // Without the driver's labels and the bytes of the server's reply, which `DriverError` would print as well.
-        Self { code, kind, source: error.kind }
+        Self { code, kind, unacknowledged: false, source: error.kind }
     }
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod builder;
 mod error;
 mod options;
+mod renewals;
 mod schema;
 mod session;
 mod statements;

@@ -190,11 +190,21 @@ impl Session {
         }
     }
 
+    /// Changes many rows by the statements of one command, each row in an atomic step of its own: how many are not as they were.
+    pub(crate) async fn update(
+        &self,
+        lane: Lane,
+        updates: Vec<Document>,
+        limit: Duration,
+    ) -> Result<u64, CallError> {
+        let command = doc! { "update": &self.collection, "updates": updates, "ordered": false };
+        Ok(counted(&self.write(lane, command, limit).await?, "nModified"))
+    }
+
     /// Changes many rows that nobody waits for the state of; how many it found.
     pub(crate) async fn write_all(&self, operation: Operation, command: Document) -> Result<u64, StoreError> {
         let reply = self.write(Lane::Asking, command, self.limit).await;
-        let reply = reply.map_err(|error| call_failed(operation, error))?;
-        Ok(reply.get_i32("n").ok().and_then(|found| u64::try_from(found).ok()).unwrap_or(0))
+        Ok(counted(&reply.map_err(|error| call_failed(operation, error))?, "n"))
     }
 
     /// The rows that `filter` finds, in the order of their names.
@@ -206,12 +216,15 @@ impl Session {
         limit: usize,
     ) -> Result<Vec<(LockName, Row)>, StoreError> {
         let sent = Instant::now();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let command = doc! {
             "find": &self.collection,
             "filter": filter,
             "projection": Row::fields(),
             "sort": { "_id": 1 },
-            "limit": i64::try_from(limit).unwrap_or(i64::MAX),
+            "limit": limit,
+            // In one round trip, as far as a reply has room.
+            "batchSize": limit,
             "collation": simple_collation(),
             // What a failover can't undo.
             "readConcern": { "level": "majority" },
@@ -263,6 +276,10 @@ async fn answers(options: &ClientOptions) -> bool {
         Ok(client) => client.database("admin").run_command(doc! { "hello": 1 }).await.is_ok(),
         Err(_) => false,
     }
+}
+
+fn counted(reply: &Document, field: &str) -> u64 {
+    reply.get_i32(field).ok().and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
 }
 
 /// Names are compared byte by byte, whatever the collection's own collation is.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use golock_core::GrantId;
 use golock_core::store::{
-    AcquireRequest, MarkRequest, ReleaseRequest, RenewRequest, StoreError, StoreErrorKind,
+    AcquireRequest, HandOverRequest, MarkRequest, ReleaseRequest, RenewRequest, StoreError, StoreErrorKind,
 };
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, doc};
@@ -18,30 +18,41 @@ use crate::error::cannot_connect;
 pub(crate) const MAX_TOKEN: i64 = i64::MAX;
 
 pub(crate) struct Statements {
-    shared: Document,
-    acquire: Document,
-    renew: Document,
-    release: Document,
-    fence: Document,
-    mark_waiting: Document,
-    purge: Document,
+    acquire: Statement,
+    renew: Statement,
+    renew_each: Statement,
+    release: Statement,
+    hand_over: Statement,
+    fence: Statement,
+    mark_waiting: Statement,
+    purge: Statement,
+    alive: Bson,
 }
 
 impl Statements {
     pub(crate) fn load() -> Result<Self, StoreError> {
+        let shared = parse(include_str!("pipelines/shared.jsonc"))?;
+        let statement = |expression| Statement::of(&shared, expression);
+        let renew = parse(include_str!("pipelines/renew.jsonc"))?;
+        // Of many, what is asked for stands in the place that the row's name has among all.
+        let in_place = doc! { "$arrayElemAt": ["$$all", { "$indexOfArray": ["$$names", "$_id"] }] };
+        let release = parse(include_str!("pipelines/release.jsonc"))?;
+        let hand_over = parse(include_str!("pipelines/hand_over.jsonc"))?;
         Ok(Self {
-            shared: parse(include_str!("pipelines/shared.jsonc"))?,
-            acquire: parse(include_str!("pipelines/acquire.jsonc"))?,
-            renew: parse(include_str!("pipelines/renew.jsonc"))?,
-            release: parse(include_str!("pipelines/release.jsonc"))?,
-            fence: parse(include_str!("pipelines/fence.jsonc"))?,
-            mark_waiting: parse(include_str!("pipelines/mark_waiting.jsonc"))?,
-            purge: parse(include_str!("pipelines/purge.jsonc"))?,
+            acquire: statement(parse(include_str!("pipelines/acquire.jsonc"))?),
+            renew_each: statement(doc! { "$let": { "vars": { "asked": in_place }, "in": renew.clone() } }),
+            renew: statement(renew),
+            hand_over: statement(doc! { "$let": { "vars": { "freed": release.clone() }, "in": hand_over } }),
+            release: statement(release),
+            fence: statement(parse(include_str!("pipelines/fence.jsonc"))?),
+            mark_waiting: statement(parse(include_str!("pipelines/mark_waiting.jsonc"))?),
+            purge: statement(parse(include_str!("pipelines/purge.jsonc"))?),
+            alive: shared.get("alive").cloned().unwrap_or(Bson::Null),
         })
     }
 
     pub(crate) fn acquire(&self, request: &AcquireRequest) -> Document {
-        self.update(
+        update(
             &self.acquire,
             doc! {
                 "grant": binary(request.grant),
@@ -52,48 +63,92 @@ impl Statements {
     }
 
     pub(crate) fn renew(&self, request: &RenewRequest) -> Document {
-        self.update(
-            &self.renew,
-            doc! {
-                "grant": binary(request.grant),
-                "token": request.token.get(),
-                "lease": millis(request.lease),
-            },
-        )
+        update(&self.renew, doc! { "asked": asked(request) })
+    }
+
+    /// What finds the rows of many leases, and what becomes of them.
+    pub(crate) fn renew_each(&self, requests: &[RenewRequest]) -> (Document, Document) {
+        let names: Vec<&str> = requests.iter().map(|request| request.name.as_str()).collect();
+        let grants: Vec<Binary> = requests.iter().map(|request| binary(request.grant)).collect();
+        let all: Vec<Document> = requests.iter().map(asked).collect();
+        let filter = doc! { "_id": { "$in": names.clone() }, "grant": { "$in": grants } };
+        (filter, update(&self.renew_each, doc! { "names": names, "all": all }))
     }
 
     pub(crate) fn release(&self, request: &ReleaseRequest) -> Document {
         let parameters = doc! { "grant": binary(request.grant), "atLeast": millis(request.lock_at_least) };
-        self.update(&self.release, parameters)
+        update(&self.release, parameters)
+    }
+
+    pub(crate) fn hand_over(&self, request: &HandOverRequest) -> Document {
+        let HandOverRequest { release, next, .. } = request;
+        update(
+            &self.hand_over,
+            doc! {
+                "grant": binary(release.grant),
+                "atLeast": millis(release.lock_at_least),
+                "next": binary(next.grant),
+                "lockBy": next.lock_by.as_str(),
+                "lease": millis(next.lease),
+            },
+        )
+    }
+
+    /// A filter: the row of a name that this grant holds, alive or not.
+    pub(crate) fn held_by(&self, grant: GrantId) -> Document {
+        doc! { "grant": binary(grant), "released": { "$ne": binary(grant) } }
     }
 
     pub(crate) fn fence(&self, at_once: bool) -> Document {
-        self.update(&self.fence, doc! { "atOnce": at_once })
+        update(&self.fence, doc! { "atOnce": at_once })
     }
 
     pub(crate) fn mark_waiting(&self, request: &MarkRequest) -> Document {
-        self.update(&self.mark_waiting, doc! { "standing": millis(request.standing) })
+        update(&self.mark_waiting, doc! { "standing": millis(request.standing) })
     }
 
     /// A filter: the rows that a purge deletes.
     pub(crate) fn idle(&self, idle_for: Duration) -> Document {
-        doc! { "$expr": self.bound(&self.purge, doc! { "idle": millis(idle_for) }) }
+        doc! { "$expr": self.purge.bound(doc! { "idle": millis(idle_for) }) }
     }
 
     /// A filter: the rows of names that are held.
     pub(crate) fn alive(&self) -> Document {
-        doc! { "$expr": self.shared.get("alive").cloned().unwrap_or(Bson::Null) }
+        doc! { "$expr": self.alive.clone() }
+    }
+}
+
+/// One stage: in one, every expression sees the row as it was before.
+fn update(statement: &Statement, parameters: Document) -> Document {
+    doc! { "$replaceWith": statement.bound(parameters) }
+}
+
+/// An expression, and what it uses of that which all may use: a command of many carries it many times.
+struct Statement {
+    shared: Document,
+    expression: Document,
+}
+
+impl Statement {
+    fn of(shared: &Document, expression: Document) -> Self {
+        let text = expression.to_string();
+        let used = |name: &str| text.contains(&format!("\"$${name}\""));
+        let shared = shared.clone().into_iter().filter(|(name, _)| used(name)).collect();
+        Self { shared, expression }
     }
 
-    /// One stage: in one, every expression sees the row as it was before.
-    fn update(&self, statement: &Document, parameters: Document) -> Document {
-        doc! { "$replaceWith": self.bound(statement, parameters) }
-    }
-
-    fn bound(&self, expression: &Document, parameters: Document) -> Document {
+    fn bound(&self, parameters: Document) -> Document {
         let literals = parameters.into_iter().map(|(name, value)| (name, doc! { "$literal": value }.into()));
         let variables: Document = self.shared.clone().into_iter().chain(literals).collect();
-        doc! { "$let": { "vars": variables, "in": expression.clone() } }
+        doc! { "$let": { "vars": variables, "in": self.expression.clone() } }
+    }
+}
+
+fn asked(request: &RenewRequest) -> Document {
+    doc! {
+        "grant": binary(request.grant),
+        "token": request.token.get(),
+        "lease": millis(request.lease),
     }
 }
 

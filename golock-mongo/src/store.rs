@@ -5,29 +5,22 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, StoreErrorKind, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 
-use crate::answers::{acquired, fenced, listed, released, renewed};
+use crate::answers::{acquired, fenced, handed_over, listed, released};
 use crate::builder::MongoStoreBuilder;
-use crate::error::BACKEND;
+use crate::error::{BACKEND, call_failed};
+use crate::renewals::{MAX_BATCH, Renewals};
 use crate::schema;
 use crate::session::{Change, Image, Lane, OnNoRow, Session, simple_collation};
 use crate::statements::{MAX_TOKEN, Statements};
 use crate::wakeups;
-
-/// The most requests in one call.
-const MAX_BATCH: usize = 500;
-
-/// How long, of many leases, one may hold up the others' answers: part of the shortest lease, but time enough for a
-/// majority to acknowledge it.
-const BATCH_SHARE: u32 = 8;
-const BATCH_LEAST: Duration = Duration::from_millis(100);
-const BATCH_MOST: Duration = Duration::from_secs(1);
 
 /// Locks in a collection of MongoDB.
 ///
@@ -91,33 +84,6 @@ impl MongoStore {
         acquired(self.session.change(&change).await?.as_ref(), request)
     }
 
-    async fn renew_one(&self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
-        let change = Change {
-            operation: Operation::Renew,
-            lane: Lane::Keeping,
-            name: &request.name,
-            condition: Document::new(),
-            update: self.statements.renew(request),
-            on_no_row: OnNoRow::Nothing,
-            answer: Image::After,
-            limit,
-        };
-        Ok(renewed(self.session.change(&change).await?.as_ref(), request))
-    }
-
-    /// One of many: whose row is held up by somebody's open transaction is answered as the row stands, and not
-    /// extended, so that the others are.
-    async fn renew_one_of(&self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
-        match self.renew_one(request, limit).await {
-            Err(error) if error.kind() == StoreErrorKind::Timeout => {
-                let filter = doc! { "_id": request.name.as_str() };
-                let rows = self.session.find(Lane::Keeping, Operation::Renew, filter, 1).await?;
-                Ok(renewed(rows.first().map(|(_, row)| row), request))
-            }
-            answer => answer,
-        }
-    }
-
     async fn release_one(&self, request: &ReleaseRequest) -> Result<ReleaseAnswer, StoreError> {
         let change = Change {
             operation: Operation::Release,
@@ -166,6 +132,7 @@ impl MongoStore {
 impl LockStore for MongoStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new(BACKEND, MAX_BATCH, self.session.limit(), self.session.pushes, MAX_TOKEN)
+            .handing_over()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -173,23 +140,37 @@ impl LockStore for MongoStore {
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
-        if let [request] = requests {
-            return Ok(vec![self.renew_one(request, self.session.limit()).await?]);
-        }
-        let shortest = requests.iter().map(|request| request.lease).min().unwrap_or(BATCH_MOST);
-        let limit = (shortest / BATCH_SHARE).clamp(BATCH_LEAST, BATCH_MOST).min(self.session.limit());
-        join_all(requests.iter().map(|request| self.renew_one_of(request, limit))).await.into_iter().collect()
+        Renewals { session: &self.session, statements: &self.statements }.of(requests).await
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
         join_all(requests.iter().map(|request| self.release_one(request))).await.into_iter().collect()
     }
 
+    async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
+        let HandOverRequest { release, .. } = request;
+        let change = Change {
+            operation: Operation::HandOver,
+            lane: Lane::Keeping,
+            name: &release.name,
+            condition: self.statements.held_by(release.grant),
+            update: self.statements.hand_over(request),
+            on_no_row: OnNoRow::Nothing,
+            answer: Image::After,
+            limit: self.session.limit(),
+        };
+        if let Some(row) = self.session.change(&change).await? {
+            return Ok(handed_over(&row, request));
+        }
+        // It holds nothing: what there is to do is the release's to find out.
+        Ok(HandOverAnswer::new(self.release_one(release).await?, AcquireAnswer::Raced))
+    }
+
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
         if requests.is_empty() {
             return Ok(());
         }
-        let updates: Vec<Document> = requests
+        let updates = requests
             .iter()
             .map(|request| {
                 doc! {
@@ -199,8 +180,8 @@ impl LockStore for MongoStore {
                 }
             })
             .collect();
-        let command = doc! { "update": self.session.collection(), "updates": updates, "ordered": false };
-        self.session.write_all(Operation::MarkWaiting, command).await.map(drop)
+        let marked = self.session.update(Lane::Asking, updates, self.session.limit()).await;
+        marked.map(drop).map_err(|error| call_failed(Operation::MarkWaiting, error))
     }
 
     fn wakeups(&self) -> Option<Wakeups> {

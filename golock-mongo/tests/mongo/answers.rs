@@ -9,10 +9,10 @@ use golock_conformance::servers::{Server, url_at};
 use golock_core::store::{AcquireAnswer, LockStore, ReleaseAnswer, RenewAnswer, RenewRequest};
 use golock_core::{FencingToken, GrantId, LockOptions, Locker, LostReason, StoreErrorKind};
 use golock_mongo::MongoStore;
-use golock_mongo::mongodb::bson::{Document, doc};
+use golock_mongo::mongodb::bson::doc;
 use tokio::time::sleep;
 
-use crate::meddler::{Fate, Meddler, error};
+use crate::meddler::{Fate, error, meddler};
 use crate::server::{DATABASE, unique};
 use crate::{LONG, acquire, everything, name, new_grant, release, rows, said, settled, take, wanted};
 
@@ -140,10 +140,4 @@ pub(crate) async fn upserts_that_collide_are_tried_again(server: Arc<Server>) {
     let error = store.acquire(&[wanted(&name("twice"), new_grant())]).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Conflict, "{}", said(&error));
     assert_eq!(collisions.load(Ordering::SeqCst), 4);
-}
-
-async fn meddler(url: &str, judge: impl Fn(&Document) -> Fate + Send + Sync + 'static) -> Meddler {
-    let (_, rest) = url.split_once("://").unwrap();
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    Meddler::start(place.split(['/', '?']).next().unwrap(), judge).await.unwrap()
 }

@@ -6,48 +6,46 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use golock_conformance::servers::Server;
 use golock_core::LostReason;
-use golock_core::store::{AcquireAnswer, LockStore, ReleaseAnswer, RenewAnswer, RenewRequest, Wakeup};
+use golock_core::store::{
+    AcquireAnswer, HandOverAnswer, LockStore, ReleaseAnswer, RenewAnswer, RenewRequest, Wakeup,
+};
 use golock_mongo::MongoStore;
-use golock_mongo::mongodb::Client;
 use golock_mongo::mongodb::bson::{Bson, Document, doc};
 use golock_mongo::mongodb::event::EventHandler;
 use golock_mongo::mongodb::event::command::CommandEvent;
 use golock_mongo::mongodb::options::ClientOptions;
+use golock_mongo::mongodb::{Client, Collection};
 use tokio::time::{sleep, timeout};
 
+use crate::handing::hand_over;
 use crate::server::{DATABASE, unique, url_with};
-use crate::{LONG, acquire, everything, name, new_grant, release, store_and_rows, take};
+use crate::{LONG, acquire, everything, name, new_grant, release, rows, store_and_rows, take};
 
 pub(crate) async fn every_command_is_bounded_and_asks_for_the_majority(server: Arc<Server>) {
     let url = server.url();
     let hostile =
         "w=1&journal=false&readConcernLevel=local&readPreference=secondaryPreferred&retryWrites=true";
-    let mut options = ClientOptions::parse(url_with(url, hostile)).await.unwrap();
-    let seen: Arc<Mutex<Vec<Document>>> = Arc::default();
-    let log = Arc::clone(&seen);
-    options.command_event_handler = Some(EventHandler::callback(move |event| {
-        if let CommandEvent::Started(command) = event {
-            log.lock().unwrap().push(command.command);
-        }
-    }));
-    let builder = MongoStore::builder().database(DATABASE).collection(unique("observed"));
-    let store = builder.request_timeout(Duration::from_secs(3)).build(options).await.unwrap();
+    let (store, _, seen) = observed(url, hostile).await;
     everything(&store).await;
 
     let mut kinds = Vec::new();
     for command in seen.lock().unwrap().iter() {
         let kind = command.keys().next().unwrap().as_str();
         kinds.push(kind.to_owned());
+        if kind == "hello" {
+            continue;
+        }
+        // Renewals of many leave time to do each by itself.
+        let limit = command.get_i64("maxTimeMS").unwrap();
+        assert!(limit == 3000 || (kind == "update" && limit == 1500), "{command}");
         match kind {
-            "hello" => continue,
             "find" => assert_eq!(command.get_document("readConcern").unwrap(), &doc! { "level": "majority" }),
             _ => assert_eq!(
                 command.get_document("writeConcern").unwrap(),
-                &doc! { "w": "majority", "j": true, "wtimeout": 3000_i64 },
+                &doc! { "w": "majority", "j": true, "wtimeout": limit },
                 "{command}"
             ),
         }
-        assert_eq!(command.get_i64("maxTimeMS").unwrap(), 3000, "{command}");
         assert!(!command.contains_key("txnNumber"), "the driver may send it twice: {command}");
         let preference = command.get_document("$readPreference").ok().map(|it| it.get_str("mode").unwrap());
         // To a single server a driver says that it will do, whatever it is.
@@ -56,6 +54,28 @@ pub(crate) async fn every_command_is_bounded_and_asks_for_the_majority(server: A
     for kind in ["findAndModify", "update", "delete", "find"] {
         assert!(kinds.iter().any(|seen| seen == kind), "no {kind} among {kinds:?}");
     }
+}
+
+/// A store of this URL, with these options besides, its rows, and the commands that it sends from then on.
+pub(crate) async fn observed(url: &str, options: &str) -> (MongoStore, Collection<Document>, Commands) {
+    let mut options = ClientOptions::parse(url_with(url, options)).await.unwrap();
+    let seen: Commands = Arc::default();
+    let log = Arc::clone(&seen);
+    options.command_event_handler = Some(EventHandler::callback(move |event| {
+        if let CommandEvent::Started(command) = event {
+            log.lock().unwrap().push(command.command);
+        }
+    }));
+    let collection = unique("observed");
+    let builder = MongoStore::builder().database(DATABASE).collection(&collection);
+    let store = builder.request_timeout(Duration::from_secs(3)).build(options).await.unwrap();
+    (store, rows(url, &collection).await, seen)
+}
+
+pub(crate) type Commands = Arc<Mutex<Vec<Document>>>;
+
+pub(crate) fn kinds(seen: &Commands) -> Vec<String> {
+    seen.lock().unwrap().iter().map(|command| command.keys().next().unwrap().clone()).collect()
 }
 
 pub(crate) async fn what_is_refused_is_not_written(server: Arc<Server>) {
@@ -72,9 +92,17 @@ pub(crate) async fn what_is_refused_is_not_written(server: Arc<Server>) {
         assert_eq!(acquire(&store, &given_back, late).await, AcquireAnswer::Raced);
         assert_eq!(release(&store, &given_back, late).await, ReleaseAnswer::AlreadyReleased);
         let shorter = RenewRequest::new(held.clone(), grant, token, Duration::from_secs(1));
-        assert!(matches!(store.renew(&[shorter]).await.unwrap()[..], [RenewAnswer::Renewed { .. }]));
+        assert!(matches!(
+            store.renew(std::slice::from_ref(&shorter)).await.unwrap()[..],
+            [RenewAnswer::Renewed { .. }]
+        ));
         let stranger = RenewRequest::new(held.clone(), new_grant(), token, LONG);
         assert_eq!(store.renew(&[stranger]).await.unwrap(), [RenewAnswer::Lost(LostReason::Taken)]);
+        let over = RenewRequest::new(given_back.clone(), late, token, LONG);
+        let many = store.renew(&[over, shorter]).await.unwrap();
+        assert!(matches!(many[..], [RenewAnswer::Lost(LostReason::Revoked), RenewAnswer::Renewed { .. }]));
+        let passed_on = hand_over(&store, &given_back, late, new_grant()).await;
+        assert_eq!(passed_on, HandOverAnswer::new(ReleaseAnswer::AlreadyReleased, AcquireAnswer::Raced));
         assert_eq!(store.revoke(&given_back).await.unwrap(), None);
     }
     rows.insert_one(doc! { "_id": "mark" }).await.unwrap();

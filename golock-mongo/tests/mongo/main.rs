@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 mod answers;
+mod batches;
 mod commands;
+mod handing;
 mod meddler;
 mod rows;
 #[path = "../server/mod.rs"]
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use golock_conformance::servers::{self, Changes, Server, tests};
+use golock_core::LostReason::RowGone;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, ListRequest, LockStore, MarkRequest, ReleaseAnswer, ReleaseRequest,
     RenewAnswer, RenewRequest, StoreError,
@@ -34,6 +37,12 @@ fn main() -> ExitCode {
         answers::an_unacknowledged_write_is_unknown_and_undone,
         answers::servers_that_refuse_upserts_are_served_in_two_steps,
         answers::upserts_that_collide_are_tried_again,
+        batches::many_leases_are_renewed_by_one_command,
+        batches::each_loss_among_many_is_found_by_one_more_command,
+        batches::an_unacknowledged_batch_is_unknown,
+        batches::a_batch_that_a_row_spoils_is_done_one_by_one,
+        handing::a_hand_over_is_one_command,
+        handing::the_last_token_is_handed_to_nobody,
         rows::one_locked_row_keeps_no_other_lease_waiting,
         rows::names_that_a_collation_merges_are_refused_by_it,
         rows::rows_of_others_are_told_or_passed_over,
@@ -51,8 +60,17 @@ const AT_ONCE: usize = 2;
 async fn everything(store: &MongoStore) {
     let lock = name("everything");
     let (grant, token) = take(store, &lock).await;
-    let renewed = store.renew(&[RenewRequest::new(lock.clone(), grant, token, LONG)]).await.unwrap();
+    let renewal = RenewRequest::new(lock.clone(), grant, token, LONG);
+    let renewed = store.renew(std::slice::from_ref(&renewal)).await.unwrap();
     assert!(matches!(renewed[..], [RenewAnswer::Renewed { .. }]), "{renewed:?}");
+    let gone = RenewRequest::new(name("gone"), grant, token, LONG);
+    let renewed = store.renew(&[gone, renewal]).await.unwrap();
+    assert!(matches!(renewed[..], [RenewAnswer::Lost(RowGone), RenewAnswer::Renewed { .. }]), "{renewed:?}");
+    let next = new_grant();
+    let (grant, token) = match handing::hand_over(store, &lock, grant, next).await.next {
+        AcquireAnswer::Granted { token, .. } => (next, token),
+        answer => panic!("nobody else waits: {answer:?}"),
+    };
     store.mark_waiting(&[MarkRequest::new(lock.clone(), LONG)]).await.unwrap();
     assert_eq!(store.inspect(&lock).await.unwrap().unwrap().token, token);
     assert_eq!(store.list(&ListRequest::new("everything", 10)).await.unwrap().len(), 1);

@@ -53,6 +53,13 @@ impl Drop for Meddler {
     }
 }
 
+/// Between the store and the server at `url`.
+pub(crate) async fn meddler(url: &str, judge: impl Fn(&Document) -> Fate + Send + Sync + 'static) -> Meddler {
+    let (_, rest) = url.split_once("://").unwrap();
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    Meddler::start(place.split(['/', '?']).next().unwrap(), judge).await.unwrap()
+}
+
 /// An error as a server answers it.
 pub(crate) fn error(code: i32, name: &str) -> Document {
     doc! { "ok": 0.0, "code": code, "codeName": name, "errmsg": "the meddler says so" }

@@ -15,7 +15,10 @@ pub(crate) async fn all(database: &Database, rows: &Collection<Document>) -> Res
     a_second_insert_is_refused(rows).await?;
     one_of_many_wins(database, rows).await?;
     each_is_told_what_was_before(database, rows).await?;
-    no_change_is_no_write(database, rows).await
+    no_change_is_no_write(database, rows).await?;
+    a_condition_holds_when_the_row_is_changed(database, rows).await?;
+    changes_of_many_are_counted_and_none_is_lost(database, rows).await?;
+    what_a_row_would_be_is_looked_into(database, rows).await
 }
 
 /// A stored date in the past is over, one in the future is not, and so is the present a millisecond from now.
@@ -117,6 +120,83 @@ async fn no_change_is_no_write(database: &Database, rows: &Collection<Document>)
         return Ok(());
     }
     Err(format!("a row that stays as it is was written: {reply}").into())
+}
+
+/// Of many who change a row if it is in one state, and so take it out of that, one finds it.
+async fn a_condition_holds_when_the_row_is_changed(
+    database: &Database,
+    rows: &Collection<Document>,
+) -> Result<(), BoxError> {
+    for round in 0..5 {
+        change(database, rows, "passed-on", doc! { "$set": { "writer": -1 } }, true).await?;
+        let query = || doc! { "_id": "passed-on", "$expr": { "$eq": ["$writer", -1] } };
+        let asked = join_all((0..16).map(|who| {
+            let mine = doc! { "$replaceWith": { "$mergeObjects": ["$$ROOT", { "writer": who }] } };
+            let command = if who % 2 == 0 {
+                doc! { "findAndModify": rows.name(), "query": query(), "update": [mine], "new": true }
+            } else {
+                doc! { "update": rows.name(), "updates": [{ "q": query(), "u": [mine] }] }
+            };
+            async move { database.run_command(command).await }
+        }));
+        let mut told = Vec::new();
+        for (who, reply) in (0..).zip(asked.await) {
+            let reply = reply?;
+            if reply.get_document("value").is_ok() || reply.get_i32("nModified").is_ok_and(|rows| rows > 0) {
+                told.push(who);
+            }
+        }
+        let row = change(database, rows, "passed-on", doc! { "$set": {} }, true).await?;
+        if told != [row.get_i32("writer")?] {
+            return Err(format!("round {round}: these are told to have changed {row}: {told:?}").into());
+        }
+    }
+    Ok(())
+}
+
+/// By a statement for many rows: one that is not there, one that stays as it is, two that change by what stands in their places.
+async fn changes_of_many_are_counted_and_none_is_lost(
+    database: &Database,
+    rows: &Collection<Document>,
+) -> Result<(), BoxError> {
+    const COMMANDS: i32 = 8;
+    let names = ["counted-0", "counted-1", "counted-2", "nobody"];
+    for name in &names[..3] {
+        change(database, rows, name, doc! { "$set": { "writer": 0 } }, true).await?;
+    }
+    let place = doc! { "$indexOfArray": [{ "$literal": names.to_vec() }, "$_id"] };
+    let by = doc! { "$arrayElemAt": [{ "$literal": [{ "by": 0 }, { "by": 1 }, { "by": 2 }, { "by": 3 }] }, place] };
+    let more = doc! { "$mergeObjects": ["$$ROOT", { "writer": { "$add": ["$writer", "$$mine.by"] } }] };
+    let stage = doc! { "$replaceWith": { "$let": { "vars": { "mine": by }, "in": more } } };
+    let query = doc! { "_id": { "$in": names.to_vec() }, "writer": { "$gte": 0 } };
+    let update = doc! { "q": query, "u": [stage], "multi": true };
+    let command = doc! { "update": rows.name(), "updates": [update], "ordered": false };
+    let asked = (0..COMMANDS).map(|_| async { database.run_command(command.clone()).await });
+    for reply in join_all(asked).await {
+        let reply = reply?;
+        if (reply.get_i32("n")?, reply.get_i32("nModified")?) != (3, 2) {
+            return Err(format!("of four rows one is missing and two change: {reply}").into());
+        }
+    }
+    for (name, by) in names[..3].iter().zip(0..) {
+        let row = change(database, rows, name, doc! { "$set": {} }, true).await?;
+        if row.get_i32("writer")? != by * COMMANDS {
+            return Err(format!("{COMMANDS} times {by} more make {row}").into());
+        }
+    }
+    Ok(())
+}
+
+/// A variable that is a row, and what is in it.
+async fn what_a_row_would_be_is_looked_into(
+    database: &Database,
+    rows: &Collection<Document>,
+) -> Result<(), BoxError> {
+    let freed = doc! { "$mergeObjects": ["$$ROOT", { "later": "$$NOW" }] };
+    let over = doc! { "$lte": ["$$freed.later", "$$NOW"] };
+    let looked = doc! { "$let": { "vars": { "freed": freed }, "in": over } };
+    let row = change(database, rows, "clock", doc! { "$set": { "over": looked } }, true).await?;
+    if row.get_bool("over")? { Ok(()) } else { Err(format!("a row in a variable is unknown: {row}").into()) }
 }
 
 async fn change(

@@ -1,0 +1,109 @@
+//! Renews leases: one by a command that tells its row, many by one that tells how many it extended.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use golock_core::store::{Operation, RenewAnswer, RenewRequest, StoreError, StoreErrorKind};
+use mongodb::bson::{Document, doc};
+
+use crate::answers::{extended, renewed};
+use crate::error::call_failed;
+use crate::session::{Change, Image, Lane, OnNoRow, Session, simple_collation};
+use crate::statements::Statements;
+
+/// The most leases in one command: 10,000 of 30 s are renewed by less than two commands a second.
+pub(crate) const MAX_BATCH: usize = 700;
+
+/// How many of them are in one of its statements: for each row its place among these is looked for.
+const STATEMENT: usize = 50;
+
+/// No more than these are renewed each by itself if a row among them holds them up. Of more the engine is told, which parts them:
+/// one row costs few commands then.
+const FEW: usize = 32;
+
+/// How long a command for many may run: part of the shortest lease, so that it has ended when the engine gives it up, but time
+/// enough for a majority to acknowledge it. Of few, half of that, for then each has the other half.
+const BATCH_SHARE: u32 = 8;
+const BATCH_LEAST: Duration = Duration::from_millis(100);
+
+const DOING: Operation = Operation::Renew;
+
+/// Renews the leases of one store.
+#[derive(Clone, Copy)]
+pub(crate) struct Renewals<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) statements: &'a Statements,
+}
+
+impl Renewals<'_> {
+    pub(crate) async fn of(self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        match requests {
+            [] => Ok(Vec::new()),
+            [request] => Ok(vec![self.one(request, self.session.limit()).await?]),
+            _ => self.many(requests).await,
+        }
+    }
+
+    async fn one(self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
+        let change = Change {
+            operation: DOING,
+            lane: Lane::Keeping,
+            name: &request.name,
+            condition: Document::new(),
+            update: self.statements.renew(request),
+            on_no_row: OnNoRow::Nothing,
+            answer: Image::After,
+            limit,
+        };
+        Ok(renewed(self.session.change(&change).await?.as_ref(), request))
+    }
+
+    async fn many(self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        let few = requests.len() <= FEW;
+        let shortest = requests.iter().map(|request| request.lease).min().unwrap_or_default();
+        let limit = (shortest / BATCH_SHARE).min(self.session.limit());
+        let limit = if few { limit / 2 } else { limit }.max(BATCH_LEAST).min(self.session.limit());
+        let statement = |part| {
+            let (filter, update) = self.statements.renew_each(part);
+            doc! { "q": filter, "u": [update], "multi": true, "collation": simple_collation() }
+        };
+        let updates = requests.chunks(STATEMENT).map(statement).collect();
+        let sent = Instant::now();
+        match self.session.update(Lane::Keeping, updates, limit).await {
+            // A row that stays as it was is not counted. So the end of each has moved, to its lease from then on.
+            Ok(changed) if usize::try_from(changed).is_ok_and(|changed| changed == requests.len()) => {
+                let took = sent.elapsed();
+                Ok(requests.iter().map(|request| extended(request, took)).collect())
+            }
+            Ok(_) => self.as_they_stand(requests).await,
+            Err(error) if few && error.may_be_of_one_row() => {
+                let each = requests.iter().map(|request| self.one_of(request, limit));
+                join_all(each).await.into_iter().collect()
+            }
+            Err(error) => Err(call_failed(DOING, error)),
+        }
+    }
+
+    /// One of many: whose row is held up by somebody's open transaction is answered as the row stands, and not
+    /// extended, so that the others are.
+    async fn one_of(self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
+        match self.one(request, limit).await {
+            Err(error) if error.kind() == StoreErrorKind::Timeout => {
+                let answers = self.as_they_stand(std::slice::from_ref(request)).await?;
+                answers.into_iter().next().ok_or(error)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Extends nothing: what is left of each lease, as a majority knows it. A row that a failover could take back is not
+    /// looked at, and one from before the last renewal promises less than there is.
+    async fn as_they_stand(self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        let names: Vec<&str> = requests.iter().map(|request| request.name.as_str()).collect();
+        let filter = doc! { "_id": { "$in": names } };
+        let rows = self.session.find(Lane::Keeping, DOING, filter, requests.len()).await?;
+        let rows: HashMap<_, _> = rows.into_iter().collect();
+        Ok(requests.iter().map(|request| renewed(rows.get(&request.name), request)).collect())
+    }
+}
