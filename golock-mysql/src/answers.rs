@@ -1,5 +1,6 @@
 //! From rows to answers.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use golock_core::store::{
@@ -31,9 +32,9 @@ pub(crate) enum Renewal {
     Busy(RenewAnswer),
 }
 
-/// `rows`: what there is of the name now.
-pub(crate) fn acquired(request: &AcquireRequest, rows: Vec<Row>) -> Result<AcquireAnswer, StoreError> {
-    let Some(row) = rows.into_iter().next() else { return Ok(AcquireAnswer::Raced) };
+/// `row`: what there is of the name now.
+pub(crate) fn acquired(request: &AcquireRequest, row: Option<Row>) -> Result<AcquireAnswer, StoreError> {
+    let Some(row) = row else { return Ok(AcquireAnswer::Raced) };
     let found = Found::read(Operation::Acquire, row)?;
     Ok(if is(&found.grant, &request.grant) {
         AcquireAnswer::granted(found.token, micros(found.remaining))
@@ -42,6 +43,16 @@ pub(crate) fn acquired(request: &AcquireRequest, rows: Vec<Row>) -> Result<Acqui
     } else {
         AcquireAnswer::Raced
     })
+}
+
+/// `rows`: what there is of the names now, in any order.
+pub(crate) fn acquired_of_many(
+    requests: &[AcquireRequest],
+    rows: Vec<Row>,
+) -> Result<Vec<AcquireAnswer>, StoreError> {
+    let mut rows: HashMap<Vec<u8>, Row> =
+        rows.into_iter().filter_map(|row| Some((row.get(0)?, row))).collect();
+    requests.iter().map(|request| acquired(request, rows.remove(request.name.as_bytes()))).collect()
 }
 
 pub(crate) fn renewed(row: Row) -> Result<Renewal, StoreError> {
@@ -66,6 +77,16 @@ pub(crate) fn released(outcome: u64) -> Result<ReleaseAnswer, StoreError> {
         4 => Ok(ReleaseAnswer::NotYours(LostReason::RowGone)),
         _ => Err(unreadable(Operation::Release, format!("the outcome of a release is {outcome}"))),
     }
+}
+
+/// `outcomes`: as the statement of many has them, a digit each. `None`: another transaction has locked the row.
+pub(crate) fn released_of_many(outcomes: Row) -> Result<Vec<Option<ReleaseAnswer>>, StoreError> {
+    let (outcomes,): (String,) = read(Operation::Release, outcomes)?;
+    let each = outcomes.chars().map(|outcome| match outcome {
+        '0' => Ok(None),
+        outcome => released(outcome.to_digit(10).unwrap_or(0).into()).map(Some),
+    });
+    each.collect()
 }
 
 pub(crate) fn listed(operation: Operation, row: Row) -> Result<LockInfo, StoreError> {

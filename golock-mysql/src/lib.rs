@@ -7,6 +7,7 @@ mod session;
 mod statements;
 mod store;
 mod table;
+mod text;
 mod url;
 
 pub use builder::MysqlStoreBuilder;

@@ -5,28 +5,34 @@
 
 use std::time::Duration;
 
-use golock_core::LockName;
 use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
+use golock_core::{GrantId, LockName};
 
 use crate::table::Table;
+use crate::text::{after_prefix, bytes, fill, hex, micros, text, without_comments};
 
 /// What a row tells, in the order in which [`answers`](crate::answers) reads it.
-const COLUMNS: &str = "name, grant_id, released_grant, lock_by, token, \
-    TIMESTAMPDIFF(MICROSECOND, locked_at, UTC_TIMESTAMP(6)), TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), expires_at)";
+const COLUMNS: &str = "held.name, held.grant_id, held.released_grant, held.lock_by, held.token, \
+    TIMESTAMPDIFF(MICROSECOND, held.locked_at, UTC_TIMESTAMP(6)), \
+    TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), held.expires_at)";
 
 /// The server's time in µs since 1970, when the statement began.
 const NOW_US: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
 
-/// The requests of a batch as a table.
-const WANT: &str = "JSON_TABLE('{requests}', '$[*]' COLUMNS (nr FOR ORDINALITY, name VARCHAR(510) PATH '$[0]', \
-    grant_id CHAR(32) PATH '$[1]', token BIGINT PATH '$[2]', lease BIGINT PATH '$[3]')) AS want";
+/// The requests of a batch as a table: what all of them have, and `{more}`.
+const WANT: &str = "JSON_TABLE(@golock_want, '$[*]' COLUMNS (nr FOR ORDINALITY, name VARCHAR(510) PATH '$[0]', \
+    grant_id CHAR(32) PATH '$[1]', {more})) AS want";
+const WANT_ACQUIRED: &str = "lock_by VARCHAR(510) PATH '$[2]', lease BIGINT PATH '$[3]'";
+const WANT_RENEWED: &str = "token BIGINT PATH '$[2]', lease BIGINT PATH '$[3]'";
+const WANT_RELEASED: &str = "at_least BIGINT PATH '$[2]'";
 
 /// A transaction that failed, and is sent again, must not be committed by the beginning of the next.
 const BEGIN: &str = "ROLLBACK; START TRANSACTION;";
 const COMMIT: &str = "COMMIT;";
 
-/// How many replies there are to the beginning of a transaction.
+/// How many replies there are to the beginning of a transaction, and to its end.
 pub(crate) const BEFORE: usize = 2;
+pub(crate) const AFTER: usize = 1;
 
 /// What becomes of a row that another transaction has locked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,8 +52,10 @@ pub(crate) enum Ends {
 pub(crate) struct Statements {
     table: String,
     acquire: String,
+    acquire_many: String,
     renew: String,
     release: String,
+    release_many: String,
     fence: String,
     list: String,
     purge: String,
@@ -63,8 +71,10 @@ impl Statements {
         Self {
             table: table.to_string(),
             acquire: without_comments(include_str!("sql/acquire.sql")),
-            renew: without_comments(include_str!("sql/renew.sql")).replace("{want}", WANT),
+            acquire_many: of_many(include_str!("sql/acquire_many.sql"), WANT_ACQUIRED),
+            renew: of_many(include_str!("sql/renew.sql"), WANT_RENEWED),
             release: without_comments(include_str!("sql/release.sql")),
+            release_many: of_many(include_str!("sql/release_many.sql"), WANT_RELEASED),
             fence: without_comments(include_str!("sql/fence.sql")),
             list: without_comments(include_str!("sql/list.sql")),
             purge: without_comments(include_str!("sql/purge.sql")),
@@ -76,6 +86,15 @@ impl Statements {
     /// Two statements, of which the second has the answer.
     pub(crate) fn acquire(&self, request: &AcquireRequest) -> String {
         self.acquire_if("TRUE", request)
+    }
+
+    /// A transaction for all requests, of which the last statement has the answers.
+    pub(crate) fn acquire_many(&self, requests: &[AcquireRequest]) -> String {
+        let requests = json(requests, |request| {
+            let lock_by = hex(request.lock_by.as_str().as_bytes());
+            wanted(&request.name, &request.grant, &format!(r#""{lock_by}",{}"#, micros(request.lease)))
+        });
+        transaction([self.made(&self.acquire_many, &[("requests", &requests)])].into_iter())
     }
 
     /// A transaction of a release, and an acquire that does nothing unless that has released.
@@ -101,14 +120,10 @@ impl Statements {
 
     /// Three statements for all requests, of which the last has the answers.
     pub(crate) fn renew(&self, requests: &[RenewRequest], locked: Locked) -> String {
-        let requests: Vec<String> = requests
-            .iter()
-            .map(|request| {
-                let (name, grant) = (hex(request.name.as_bytes()), hex(request.grant.as_bytes()));
-                format!(r#"["{name}","{grant}",{},{}]"#, request.token.get(), micros(request.lease))
-            })
-            .collect();
-        let requests = format!("[{}]", requests.join(","));
+        let requests = json(requests, |request| {
+            let (token, lease) = (request.token.get(), micros(request.lease));
+            wanted(&request.name, &request.grant, &format!("{token},{lease}"))
+        });
         let skip_locked = if locked == Locked::Skip { "SKIP LOCKED" } else { "" };
         self.made(&self.renew, &[("requests", &requests), ("skip_locked", skip_locked)])
     }
@@ -116,6 +131,14 @@ impl Statements {
     /// One statement.
     pub(crate) fn release(&self, request: &ReleaseRequest) -> String {
         self.release_saying("1", request)
+    }
+
+    /// A transaction for all requests, of which the last statement has the outcomes.
+    pub(crate) fn release_many(&self, requests: &[ReleaseRequest]) -> String {
+        let requests = json(requests, |request| {
+            wanted(&request.name, &request.grant, &micros(request.lock_at_least).to_string())
+        });
+        transaction([self.made(&self.release_many, &[("requests", &requests)])].into_iter())
     }
 
     fn release_saying(&self, released: &str, request: &ReleaseRequest) -> String {
@@ -167,6 +190,20 @@ impl Statements {
     }
 }
 
+/// `more`: what these requests have that others have not.
+fn of_many(sql: &str, more: &str) -> String {
+    without_comments(sql).replace("{want}", &WANT.replace("{more}", more))
+}
+
+fn json<R>(requests: &[R], one: impl Fn(&R) -> String) -> String {
+    format!("[{}]", requests.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
+/// A request of many. Hexadecimal and numbers only, so there is nothing to escape.
+fn wanted(name: &LockName, grant: &GrantId, more: &str) -> String {
+    format!(r#"["{}","{}",{more}]"#, hex(name.as_bytes()), hex(grant.as_bytes()))
+}
+
 /// The text that creates the table, for people.
 fn schema(table: &Table, create: &str) -> String {
     let create = create.trim_end();
@@ -193,14 +230,8 @@ pub(crate) fn session_settings(lock_wait: Duration, request_timeout: Duration) -
     )
 }
 
-/// The comments are for those who read the files.
-fn without_comments(sql: &str) -> String {
-    let lines = sql.lines().filter(|line| !line.trim_start().starts_with("--") && !line.trim().is_empty());
-    lines.map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
 /// Statements that take effect together or not at all, and wait for the disk once. [`BEFORE`] replies come before theirs, and
-/// one after.
+/// [`AFTER`] after.
 fn transaction(statements: impl Iterator<Item = String>) -> String {
     let mut text = BEGIN.to_owned();
     statements.for_each(|statement| text.extend([" ", &statement]));
@@ -212,63 +243,6 @@ pub(crate) fn is_transaction(text: &str) -> bool {
     text.starts_with(BEGIN)
 }
 
-/// `template` with each `{name}` that `values` has replaced by its value. What was put in is not looked at again.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(2 * template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let found = values
-            .iter()
-            .find_map(|(name, value)| Some((*value, after.strip_prefix(name)?.strip_prefix('}')?)));
-        rest = match found {
-            Some((value, after)) => {
-                filled.push_str(value);
-                after
-            }
-            None => {
-                filled.push('{');
-                after
-            }
-        };
-    }
-    filled.push_str(rest);
-    filled
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
-}
-
-/// Bytes, as a literal that no setting of the session makes into anything else.
-fn bytes(bytes: &[u8]) -> String {
-    format!("X'{}'", hex(bytes))
-}
-
-fn text(text: &str) -> String {
-    format!("_utf8mb4 {}", bytes(text.as_bytes()))
-}
-
-/// Whole microseconds, no less than asked for; a hundred years at most, which a DATETIME has room for.
-fn micros(time: Duration) -> i64 {
-    const MOST: i64 = 100 * 365 * 24 * 60 * 60 * 1_000_000;
-    i64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(MOST).min(MOST)
-}
-
-/// The first bytes that come after every name with this prefix.
-fn after_prefix(prefix: &[u8]) -> Vec<u8> {
-    // No byte of UTF-8 is 255.
-    match prefix.split_last() {
-        Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
-        None => vec![255],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -276,7 +250,7 @@ mod tests {
     use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
     use golock_core::{FencingToken, GrantId, Label, LockName};
 
-    use super::{Ends, Locked, Statements, after_prefix, fill, micros, session_settings};
+    use super::{Ends, Locked, Statements, session_settings};
     use crate::table::Table;
 
     #[test]
@@ -290,9 +264,11 @@ mod tests {
         let release = ReleaseRequest::new(name.clone(), grant, lease);
         for sql in [
             statements.acquire(&acquire),
+            statements.acquire_many(&[acquire.clone(), acquire.clone()]),
             statements.renew(&[renew.clone(), renew.clone()], Locked::Skip),
             statements.renew(&[renew], Locked::Wait),
             statements.release(&release),
+            statements.release_many(&[release.clone(), release.clone()]),
             statements.hand_over(&HandOverRequest::new(release, acquire)),
             statements.fence(&name, Ends::AsItWould),
             statements.fence(&name, Ends::Now),
@@ -324,23 +300,5 @@ mod tests {
         let schema = Statements::new(&Table::new(Some("ops"), "golock").unwrap()).schema;
         assert!(schema.starts_with("CREATE DATABASE IF NOT EXISTS `ops`;"), "{schema}");
         assert!(schema.contains("ON `ops`.`golock` TO"), "{schema}");
-    }
-
-    #[test]
-    fn what_is_filled_in_is_not_filled_again() {
-        assert_eq!(fill("{a}{b} {c}", &[("a", "{b}"), ("b", "x")]), "{b}x {c}");
-    }
-
-    #[test]
-    fn times_are_rounded_up_and_kept_in_range() {
-        assert_eq!(micros(Duration::from_nanos(1)), 1);
-        assert_eq!(micros(Duration::from_millis(10)), 10_000);
-        assert_eq!(micros(Duration::MAX), 3_153_600_000_000_000);
-    }
-
-    #[test]
-    fn a_prefix_ends_before_the_next_byte() {
-        assert_eq!(after_prefix(b""), [255]);
-        assert_eq!(after_prefix(b"a%"), b"a&");
     }
 }

@@ -12,15 +12,15 @@ use golock_core::{FencingToken, LockName, async_trait};
 use mysql_async::{Opts, Pool, Row};
 use tokio::sync::Mutex;
 
-use crate::answers::{Renewal, acquired, listed, released, renewed};
+use crate::answers::{Renewal, acquired, acquired_of_many, listed, released, released_of_many, renewed};
 use crate::builder::MysqlStoreBuilder;
-use crate::error::{BACKEND, failure, is_table_missing};
+use crate::error::{BACKEND, failed_after_another, failure, is_table_missing};
 use crate::session::{Lane, Reply};
-use crate::statements::{BEFORE, Ends, Locked, Statements};
+use crate::statements::{AFTER, BEFORE, Ends, Locked, Statements};
 use crate::table::Table;
 
-/// The most requests in one call.
-const MAX_BATCH: usize = 100;
+/// The most requests in one call: 10,000 leases of 30 s are renewed by less than two statements a second.
+const MAX_BATCH: usize = 700;
 
 /// How many sessions renewals may use: if one hangs, the next call has another.
 const RENEW_SESSIONS: usize = 2;
@@ -149,8 +149,20 @@ impl MysqlStore {
         locked: Locked,
     ) -> Result<Vec<Renewal>, StoreError> {
         let replies = self.call(lane, Operation::Renew, &self.statements.renew(requests, locked)).await?;
-        let renewals: Vec<Renewal> = last_rows(replies).into_iter().map(renewed).collect::<Result<_, _>>()?;
+        let renewals: Vec<Renewal> =
+            last_rows(replies, 0).into_iter().map(renewed).collect::<Result<_, _>>()?;
         counted(Operation::Renew, requests.len(), renewals)
+    }
+
+    /// One after the other: each takes effect by itself, and waits for its row.
+    async fn releases(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text: Vec<String> = requests.iter().map(|request| self.statements.release(request)).collect();
+        let replies = self.call(&self.releasing, Operation::Release, &text.join(" ")).await?;
+        let answers = replies.iter().map(|reply| released(reply.last_insert_id));
+        counted(Operation::Release, requests.len(), answers.collect::<Result<_, _>>()?)
     }
 
     async fn fence(
@@ -166,27 +178,31 @@ impl MysqlStore {
 
     async fn held(&self, operation: Operation, text: &str) -> Result<Vec<LockInfo>, StoreError> {
         let replies = self.call(&self.acquiring, operation, text).await?;
-        last_rows(replies).into_iter().map(|row| listed(operation, row)).collect()
+        last_rows(replies, 0).into_iter().map(|row| listed(operation, row)).collect()
     }
 }
 
 #[async_trait]
 impl LockStore for MysqlStore {
     fn capabilities(&self) -> Capabilities {
-        // Many names in one statement, or in one transaction, would wait for each other's rows.
-        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX).handing_over()
+        Capabilities::new(BACKEND, MAX_BATCH, self.request_timeout, false, i64::MAX)
+            .in_batches()
+            .handing_over()
     }
 
+    /// Of many, a name whose row another transaction has locked is not waited for: the race for it is lost, unless it is seen who
+    /// holds it.
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
-        let text = one_after_the_other(requests, |request| self.statements.acquire(request));
+        let text = match requests {
+            [] => return Ok(Vec::new()),
+            [request] => self.statements.acquire(request),
+            many => self.statements.acquire_many(many),
+        };
         let replies = self.call(&self.acquiring, Operation::Acquire, &text).await?;
-        // The second statement of each has the answer.
-        let found = replies.into_iter().skip(1).step_by(2);
-        let answers = requests.iter().zip(found).map(|(request, reply)| acquired(request, reply.rows));
-        counted(Operation::Acquire, requests.len(), answers.collect::<Result<_, _>>()?)
+        match requests {
+            [request] => Ok(vec![acquired(request, last_rows(replies, 0).into_iter().next())?]),
+            many => acquired_of_many(many, last_rows(replies, AFTER)),
+        }
     }
 
     /// In a batch no lease waits for another's row. One whose row another transaction has locked is asked for once more;
@@ -214,14 +230,23 @@ impl LockStore for MysqlStore {
         Ok(renewals.into_iter().map(Renewal::into_answer).collect())
     }
 
+    /// Of many, those whose rows other transactions have locked are done after the others, one by one.
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
+        if requests.len() < 2 {
+            return self.releases(requests).await;
         }
-        let text = one_after_the_other(requests, |request| self.statements.release(request));
+        let text = self.statements.release_many(requests);
         let replies = self.call(&self.releasing, Operation::Release, &text).await?;
-        let answers = replies.iter().map(|reply| released(reply.last_insert_id));
-        counted(Operation::Release, requests.len(), answers.collect::<Result<_, _>>()?)
+        let outcomes = last_rows(replies, AFTER).into_iter().next().map(released_of_many).transpose()?;
+        let outcomes = counted(Operation::Release, requests.len(), outcomes.unwrap_or_default())?;
+        let locked: Vec<ReleaseRequest> = requests
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| outcome.is_none())
+            .map(|(request, _)| request.clone())
+            .collect();
+        let mut later = self.releases(&locked).await.map_err(failed_after_another)?.into_iter();
+        Ok(outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| later.next())).collect())
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
@@ -230,7 +255,7 @@ impl LockStore for MysqlStore {
         let mut replies = replies.into_iter().skip(BEFORE);
         let released = released(replies.next().map_or(0, |reply| reply.last_insert_id))?;
         // The second statement of the acquire has its answer.
-        let next = acquired(&request.next, replies.nth(1).map_or_else(Vec::new, |reply| reply.rows))?;
+        let next = acquired(&request.next, replies.nth(1).and_then(|reply| reply.rows.into_iter().next()))?;
         Ok(HandOverAnswer::new(released, next))
     }
 
@@ -284,13 +309,9 @@ impl fmt::Debug for MysqlStore {
     }
 }
 
-/// Each takes effect by itself.
-fn one_after_the_other<R>(requests: &[R], statement: impl Fn(&R) -> String) -> String {
-    requests.iter().map(statement).collect::<Vec<_>>().join(" ")
-}
-
-fn last_rows(replies: Vec<Reply>) -> Vec<Row> {
-    replies.into_iter().next_back().map_or_else(Vec::new, |reply| reply.rows)
+/// The rows in the last reply, but for so many `after` it.
+fn last_rows(replies: Vec<Reply>, after: usize) -> Vec<Row> {
+    replies.into_iter().nth_back(after).map_or_else(Vec::new, |reply| reply.rows)
 }
 
 fn counted<T>(operation: Operation, asked: usize, answers: Vec<T>) -> Result<Vec<T>, StoreError> {

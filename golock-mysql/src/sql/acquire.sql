@@ -27,5 +27,5 @@ ON DUPLICATE KEY UPDATE
     expires_at = IF(grant_id <=> {grant} AND NOT (released_grant <=> {grant}),
                     GREATEST(expires_at, SYSDATE(6) + INTERVAL {lease} MICROSECOND), expires_at);
 SELECT {columns}
-FROM {table}
+FROM {table} AS held
 WHERE name = {name};

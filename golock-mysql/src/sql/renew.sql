@@ -5,7 +5,7 @@
 -- The rows are locked first, and the clock is read after that: a lease that ran out while its row was waited for is not
 -- revived. The LIMIT makes the server do it in this order: a derived table with a LIMIT is not merged. FORCE INDEX keeps it
 -- from reading, and locking, the whole of a small table.
-SET @golock_began = UTC_TIMESTAMP(6);
+SET @golock_want = '{requests}', @golock_began = UTC_TIMESTAMP(6);
 UPDATE (
     SELECT own.name, want.lease
     FROM {want}

@@ -12,6 +12,8 @@ SET SESSION
     sql_big_selects          = 1,
     unique_checks            = 1,
     foreign_key_checks       = 1,
+    -- Bytes: room for a digit a request of many.
+    group_concat_max_len     = 1048576,
     -- Seconds: for the table (another's ALTER or LOCK TABLES), and for the row.
     lock_wait_timeout        = {lock_wait},
     innodb_lock_wait_timeout = {lock_wait}

@@ -8,25 +8,27 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use golock_conformance::servers::{self, Changes, Server, url_as};
+use golock_conformance::servers::{self, Changes, Server};
 use golock_conformance::{BoxError, Unopened};
-use golock_core::store::{
-    AcquireAnswer, AcquireRequest, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
-};
-use golock_core::{FencingToken, GrantId, LockName, LockStore, LostReason, StoreError, StoreErrorKind};
+use golock_core::store::{AcquireAnswer, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest};
+use golock_core::{LockStore, LostReason, StoreError, StoreErrorKind};
 use golock_mysql::MysqlStore;
 use golock_mysql::mysql_async::prelude::Queryable;
-use golock_mysql::mysql_async::{Conn, Opts, OptsBuilder};
 use tokio::time::sleep;
 
-use server::{grant, label, literal, name, unique};
+use db::{Db, acquire, give_back, taken};
+use server::{grant, name, unique};
 
+#[path = "../server/mod.rs"]
 mod server;
+
+mod batches;
+mod db;
 
 const LONG: Duration = Duration::from_secs(60);
 
 macro_rules! tests {
-    ($($test:ident),* $(,)?) => {
+    ($($test:path),* $(,)?) => {
         [$((stringify!($test), (|db| async move { succeed($test(&db).await) }.boxed()) as TestOfDb)),*]
     };
 }
@@ -48,6 +50,14 @@ fn main() -> ExitCode {
         statement_based_replication_is_refused_by_name,
         too_many_connections_are_transient,
         a_user_who_must_use_tls_can,
+        batches::acquires_in_company_do_not_wait_for_locked_rows,
+        batches::an_acquire_in_company_waits_for_a_row_that_another_makes,
+        batches::a_batch_that_fails_takes_nothing,
+        batches::releases_in_company_are_told_exactly,
+        batches::releases_in_company_do_not_wait_for_a_locked_row,
+        batches::a_batch_of_releases_with_a_row_that_stays_locked_is_in_doubt,
+        batches::a_row_that_comes_up_while_many_are_released_is_told_as_it_is,
+        batches::batches_of_several_processes_get_on_with_each_other,
     ];
     let mysql = ("mysql", open("mysql", Changes::default()));
     // In place of the table's command, by which it has no TLS.
@@ -253,114 +263,6 @@ async fn a_user_who_must_use_tls_can(db: &Db) -> Result<(), BoxError> {
     let store = MysqlStore::connect(&format!("{url}?require_ssl=true&verify_ca=false")).await?;
     give_back(&store, &name("encrypted"), grant()).await?;
     Ok(())
-}
-
-/// A server, and what an administrator does to it.
-struct Db(Server);
-
-impl AsRef<Server> for Db {
-    fn as_ref(&self) -> &Server {
-        &self.0
-    }
-}
-
-impl Db {
-    fn opts(&self) -> Result<OptsBuilder, BoxError> {
-        Ok(OptsBuilder::from_opts(Opts::from_url(self.0.url())?))
-    }
-
-    async fn store(&self) -> Result<Arc<MysqlStore>, BoxError> {
-        Ok(Arc::new(MysqlStore::connect(self.0.url()).await?))
-    }
-
-    async fn admin(&self) -> Result<Conn, BoxError> {
-        Ok(server::admin(self.0.url()).await?)
-    }
-
-    async fn run(&self, sql: &str) -> Result<(), BoxError> {
-        let mut conn = self.admin().await?;
-        conn.query_drop(sql).await?;
-        Ok(conn.disconnect().await?)
-    }
-
-    /// Until it is dropped.
-    async fn lock_row(&self, table: &str, name: &LockName) -> Result<Conn, BoxError> {
-        let mut conn = self.admin().await?;
-        conn.query_drop("BEGIN").await?;
-        let sql = format!("SELECT token FROM {table} WHERE name = {} FOR UPDATE", literal(name.as_bytes()));
-        conn.query_first::<i64, _>(sql).await?.ok_or("there is no such row")?;
-        Ok(conn)
-    }
-
-    /// A session that waits for a row, once there is one.
-    async fn until_waiting(&self) -> Result<u64, BoxError> {
-        let mut conn = self.admin().await?;
-        let sql =
-            "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
-        loop {
-            if let Some(waiting) = conn.query_first(sql).await? {
-                return Ok(waiting);
-            }
-            // What is looked at more often than every 100 ms, the server does not bring up to date.
-            sleep(Duration::from_millis(120)).await;
-        }
-    }
-
-    async fn others(&self, conn: &mut Conn) -> Result<Vec<u64>, BoxError> {
-        let sql = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()
-                   AND command <> 'Daemon' AND user NOT IN ('event_scheduler', 'system user')";
-        Ok(conn.query(sql).await?)
-    }
-
-    async fn kill_others(&self) -> Result<(), BoxError> {
-        let mut conn = self.admin().await?;
-        for id in self.others(&mut conn).await? {
-            // It may have gone by itself.
-            let _ = conn.query_drop(format!("KILL {id}")).await;
-        }
-        conn.disconnect().await?;
-        self.until_alone().await
-    }
-
-    async fn until_alone(&self) -> Result<(), BoxError> {
-        let mut conn = self.admin().await?;
-        while !self.others(&mut conn).await?.is_empty() {}
-        Ok(())
-    }
-
-    /// The URL of a new user with a privilege.
-    async fn user(&self, with: &str, privilege: &str) -> Result<String, BoxError> {
-        let user = unique("u");
-        self.run(&format!("CREATE USER {user} IDENTIFIED BY 'tester' {with}")).await?;
-        self.run(&format!("GRANT {privilege} TO {user}")).await?;
-        Ok(url_as(self.0.url(), &user, "tester"))
-    }
-}
-
-async fn acquire(
-    store: &MysqlStore,
-    name: &LockName,
-    id: GrantId,
-    lease: Duration,
-) -> Result<AcquireAnswer, StoreError> {
-    let answers = store.acquire(&[AcquireRequest::new(name.clone(), id, label(), lease)]).await?;
-    Ok(answers.into_iter().next().expect("one request, one answer"))
-}
-
-async fn taken(
-    store: &MysqlStore,
-    name: &LockName,
-    id: GrantId,
-    lease: Duration,
-) -> Result<FencingToken, StoreError> {
-    match acquire(store, name, id, lease).await? {
-        AcquireAnswer::Granted { token, .. } => Ok(token),
-        answer => panic!("{name} was free, but the answer is {answer:?}"),
-    }
-}
-
-async fn give_back(store: &MysqlStore, name: &LockName, id: GrantId) -> Result<(), StoreError> {
-    store.release(&[ReleaseRequest::new(name.clone(), id, Duration::ZERO)]).await.map(drop)
 }
 
 fn source(error: &StoreError) -> String {
