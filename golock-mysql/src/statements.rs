@@ -88,13 +88,18 @@ impl Statements {
         self.acquire_if("TRUE", request)
     }
 
-    /// A transaction for all requests, of which the last statement has the answers.
-    pub(crate) fn acquire_many(&self, requests: &[AcquireRequest]) -> String {
-        let requests = json(requests, |request| {
+    /// A transaction for all requests, of which the last statement has the answers, in any order. After `patience` it waits for no
+    /// further row.
+    pub(crate) fn acquire_many(&self, requests: &[AcquireRequest], patience: Duration) -> String {
+        let mut requests: Vec<&AcquireRequest> = requests.iter().collect();
+        requests.sort_by(|one, other| one.name.cmp(&other.name));
+        let requests = json(&requests, |request| {
             let lock_by = hex(request.lock_by.as_str().as_bytes());
             wanted(&request.name, &request.grant, &format!(r#""{lock_by}",{}"#, micros(request.lease)))
         });
-        transaction([self.made(&self.acquire_many, &[("requests", &requests)])].into_iter())
+        let patience = micros(patience).to_string();
+        let filled = [("requests", &*requests), ("patience", &*patience)];
+        transaction([self.made(&self.acquire_many, &filled)].into_iter())
     }
 
     /// A transaction of a release, and an acquire that does nothing unless that has released.
@@ -264,7 +269,7 @@ mod tests {
         let release = ReleaseRequest::new(name.clone(), grant, lease);
         for sql in [
             statements.acquire(&acquire),
-            statements.acquire_many(&[acquire.clone(), acquire.clone()]),
+            statements.acquire_many(&[acquire.clone(), acquire.clone()], lease),
             statements.renew(&[renew.clone(), renew.clone()], Locked::Skip),
             statements.renew(&[renew], Locked::Wait),
             statements.release(&release),

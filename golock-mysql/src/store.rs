@@ -196,7 +196,7 @@ impl LockStore for MysqlStore {
         let text = match requests {
             [] => return Ok(Vec::new()),
             [request] => self.statements.acquire(request),
-            many => self.statements.acquire_many(many),
+            many => self.statements.acquire_many(many, self.request_timeout / 2),
         };
         let replies = self.call(&self.acquiring, Operation::Acquire, &text).await?;
         match requests {

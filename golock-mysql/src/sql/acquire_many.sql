@@ -1,7 +1,8 @@
 -- Grants each name that is free, or says who holds it: as acquire.sql does, for many at once. One transaction, one commit.
 --
--- {want} is a table of the requests: nr, name, grant_id, lock_by (all in hex), lease (µs). No name is there twice.
-SET @golock_want = '{requests}';
+-- {want} is a table of the requests: nr, name, grant_id, lock_by (all in hex), lease (µs). No name is there twice, and they are
+-- sorted: all transactions make rows in the same order, so none waits for another in a circle.
+SET @golock_want = '{requests}', @golock_began = UTC_TIMESTAMP(6);
 -- What may be done, a digit a request: 0 nothing, 1 extend, 2 grant, 3 make a row.
 --
 -- The look (`seen`) locks nothing, so a name that is held is neither locked nor written. What may be won is locked, and what
@@ -26,13 +27,14 @@ FROM (
 ) AS look
 LEFT JOIN {table} AS own FORCE INDEX (PRIMARY) ON own.name = look.name
 FOR UPDATE /*!80000 OF own */ SKIP LOCKED;
--- Only here may it wait: for another transaction that makes the same row. If that one commits, the row stays as it is.
+-- Only here may it wait: for another transaction that makes the same row. If that one commits, the row stays as it is. It may have
+-- to wait for row after row; after {patience} µs it makes no more, so that an abandoned call ends in time.
 INSERT INTO {table} (name, grant_id, lock_by, token, locked_at, expires_at)
 SELECT UNHEX(want.name), UNHEX(want.grant_id), CONVERT(UNHEX(want.lock_by) USING utf8mb4), {now_us},
        SYSDATE(6), SYSDATE(6) + INTERVAL want.lease MICROSECOND
 FROM {want}
 WHERE @golock_may LIKE '%3%' AND SUBSTRING(@golock_may, want.nr, 1) = '3'
-ORDER BY want.name
+  AND SYSDATE(6) <= CAST(@golock_began AS DATETIME(6)) + INTERVAL {patience} MICROSECOND
 ON DUPLICATE KEY UPDATE token = {table}.token;
 -- No assignment reads what another one writes: their order is not promised where tables are joined.
 UPDATE (

@@ -10,6 +10,7 @@ use golock_core::{GrantId, LockName, LockStore, LostReason, StoreError, StoreErr
 use golock_mysql::MysqlStore;
 use golock_mysql::mysql_async::Conn;
 use golock_mysql::mysql_async::prelude::Queryable;
+use tokio::time::sleep;
 
 use crate::LONG;
 use crate::db::{Db, acquire, give_back, taken};
@@ -98,6 +99,41 @@ pub(crate) async fn a_batch_that_fails_takes_nothing(db: &Db) -> Result<(), BoxE
         taken(&store, name, grant(), LONG).await?;
     }
     Ok(())
+}
+
+pub(crate) async fn an_acquire_in_company_does_not_wait_for_row_after_row(db: &Db) -> Result<(), BoxError> {
+    // It waits for a row for 2 s, and for all of them for 2.5 s.
+    let store = db.store().await?;
+    loop {
+        let names = ["a", "b", "c"].map(name);
+        let mut making = Vec::new();
+        for name in &names {
+            making.push(make_row(db, name, grant()).await?);
+        }
+        let acquiring = tokio::spawn({
+            let (store, names) = (Arc::clone(&store), names.clone());
+            async move { acquire_all(&store, &names.each_ref().map(|name| (name, grant()))).await }
+        });
+        db.until_waiting().await?;
+        for made in &mut making[..2] {
+            sleep(Duration::from_millis(1_400)).await;
+            made.query_drop("ROLLBACK").await?;
+        }
+
+        match acquiring.await? {
+            // On a busy machine it may have given up before.
+            Err(error) if error.kind() == StoreErrorKind::Conflict => continue,
+            answers => {
+                let answers = answers?;
+                let [AcquireAnswer::Granted { .. }, AcquireAnswer::Granted { .. }, AcquireAnswer::Raced] =
+                    answers[..]
+                else {
+                    panic!("{answers:?}")
+                };
+            }
+        }
+        return Ok(());
+    }
 }
 
 pub(crate) async fn releases_in_company_are_told_exactly(db: &Db) -> Result<(), BoxError> {

@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         batches::acquires_in_company_do_not_wait_for_locked_rows,
         batches::an_acquire_in_company_waits_for_a_row_that_another_makes,
         batches::a_batch_that_fails_takes_nothing,
+        batches::an_acquire_in_company_does_not_wait_for_row_after_row,
         batches::releases_in_company_are_told_exactly,
         batches::releases_in_company_do_not_wait_for_a_locked_row,
         batches::a_batch_of_releases_with_a_row_that_stays_locked_is_in_doubt,
