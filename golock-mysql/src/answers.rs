@@ -79,7 +79,8 @@ pub(crate) fn released(outcome: u64) -> Result<ReleaseAnswer, StoreError> {
     }
 }
 
-/// `outcomes`: as the statement of many has them, a digit each. `None`: another transaction has locked the row.
+/// `outcomes`: as the statement of many has them, a digit each. `None`: there is no row, or another transaction has
+/// locked it.
 pub(crate) fn released_of_many(outcomes: Row) -> Result<Vec<Option<ReleaseAnswer>>, StoreError> {
     let (outcomes,): (String,) = read(Operation::Release, outcomes)?;
     let each = outcomes.chars().map(|outcome| match outcome {

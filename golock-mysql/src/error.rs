@@ -63,10 +63,10 @@ pub(crate) fn is_table_missing(error: &StoreError) -> bool {
     matches!(error, Some(Error::Server(ServerError { code: 1146, .. })))
 }
 
-/// The server gave the statement up so that another could go on, or for a row that had come up meanwhile (1062), and it may be sent
-/// again at once. Not so if it has waited for a lock for as long as it may.
+/// The server gave the statement up so that another could go on, and it may be sent again at once. Not so if it has waited
+/// for a lock for as long as it may.
 pub(crate) fn is_worth_another_try(error: &Error) -> bool {
-    matches!(error, Error::Server(ServerError { code: 1020 | 1062 | 1213 | 3101, .. }))
+    matches!(error, Error::Server(ServerError { code: 1020 | 1213 | 3101, .. }))
 }
 
 fn kind(error: &Error) -> StoreErrorKind {
@@ -96,9 +96,8 @@ fn kind(error: &Error) -> StoreErrorKind {
 fn server_kind(code: u16) -> StoreErrorKind {
     use StoreErrorKind as Kind;
     match code {
-        // A deadlock, a lock not had in time, a row changed since (MariaDB) or come up since, a conflict with another node of a
-        // group.
-        1020 | 1062 | 1205 | 1213 | 3101 | 3572 => Kind::Conflict,
+        // A deadlock, a lock not had in time, a row changed since (MariaDB), a conflict with another node of a group.
+        1020 | 1205 | 1213 | 3101 | 3572 => Kind::Conflict,
         // KILL QUERY, max_statement_time, max_execution_time.
         1317 | 1969 | 3024 => Kind::Timeout,
         // Network trouble as the server saw it; KILL CONNECTION; closed for lack of use.

@@ -230,7 +230,7 @@ impl LockStore for MysqlStore {
         Ok(renewals.into_iter().map(Renewal::into_answer).collect())
     }
 
-    /// Of many, those whose rows other transactions have locked are done after the others, one by one.
+    /// Of many, those that have no row, or whose rows other transactions have locked, are done after the others, one by one.
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
         if requests.len() < 2 {
             return self.releases(requests).await;
@@ -239,13 +239,13 @@ impl LockStore for MysqlStore {
         let replies = self.call(&self.releasing, Operation::Release, &text).await?;
         let outcomes = last_rows(replies, AFTER).into_iter().next().map(released_of_many).transpose()?;
         let outcomes = counted(Operation::Release, requests.len(), outcomes.unwrap_or_default())?;
-        let locked: Vec<ReleaseRequest> = requests
+        let left: Vec<ReleaseRequest> = requests
             .iter()
             .zip(&outcomes)
             .filter(|(_, outcome)| outcome.is_none())
             .map(|(request, _)| request.clone())
             .collect();
-        let mut later = self.releases(&locked).await.map_err(failed_after_another)?.into_iter();
+        let mut later = self.releases(&left).await.map_err(failed_after_another)?.into_iter();
         Ok(outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| later.next())).collect())
     }
 

@@ -37,18 +37,14 @@ WHERE @golock_may LIKE '%3%' AND SUBSTRING(@golock_may, want.nr, 1) = '3'
   AND SYSDATE(6) <= CAST(@golock_began AS DATETIME(6)) + INTERVAL {patience} MICROSECOND
 ON DUPLICATE KEY UPDATE token = {table}.token;
 -- No assignment reads what another one writes: their order is not promised where tables are joined.
-UPDATE (
-    SELECT want.*, SUBSTRING(@golock_may, want.nr, 1) = '2' AS is_new
-    FROM {want}
-    WHERE SUBSTRING(@golock_may, want.nr, 1) IN ('1', '2')
-    LIMIT 1000000
-) AS won
-STRAIGHT_JOIN {table} AS held FORCE INDEX (PRIMARY) ON held.name = UNHEX(won.name)
-SET held.token      = IF(won.is_new, GREATEST(held.token + 1, {now_us}), held.token),
-    held.lock_by    = IF(won.is_new, CONVERT(UNHEX(won.lock_by) USING utf8mb4), held.lock_by),
-    held.locked_at  = IF(won.is_new, SYSDATE(6), held.locked_at),
-    held.grant_id   = UNHEX(won.grant_id),
-    held.expires_at = GREATEST(held.expires_at, SYSDATE(6) + INTERVAL won.lease MICROSECOND);
+UPDATE {want}
+STRAIGHT_JOIN {table} AS held FORCE INDEX (PRIMARY) ON held.name = UNHEX(want.name)
+SET held.token      = IF(SUBSTRING(@golock_may, want.nr, 1) = '2', GREATEST(held.token + 1, {now_us}), held.token),
+    held.lock_by    = IF(SUBSTRING(@golock_may, want.nr, 1) = '2', CONVERT(UNHEX(want.lock_by) USING utf8mb4), held.lock_by),
+    held.locked_at  = IF(SUBSTRING(@golock_may, want.nr, 1) = '2', SYSDATE(6), held.locked_at),
+    held.grant_id   = UNHEX(want.grant_id),
+    held.expires_at = GREATEST(held.expires_at, SYSDATE(6) + INTERVAL want.lease MICROSECOND)
+WHERE SUBSTRING(@golock_may, want.nr, 1) IN ('1', '2');
 -- What there is of each name now, in any order (to sort costs more than all the rest). A row that the grant holds, but that was
 -- locked by another, is left out: it was not extended.
 SELECT {columns}
