@@ -40,12 +40,17 @@ impl Strangers {
         self.ours_since.get_or_insert(since);
     }
 
-    /// The name is given back, and ours will pause before they take it again.
+    /// The name is given back, and ours will pause before they take it again, if they have had it for long enough.
     pub(super) fn get_a_turn(&mut self, now: Tick) {
-        let had = self.ours_since.take().map_or(Duration::ZERO, |since| now.since(since));
-        let pause = had / if self.believed > 0 { KNOWN - 1 } else { UNKNOWN };
-        self.believed = self.believed.saturating_sub(1);
-        self.pause = (pause >= SHORTEST).then_some(pause.min(LONGEST));
+        let Some(since) = self.ours_since else { return };
+        let pause = now.since(since) / if self.believed > 0 { KNOWN - 1 } else { UNKNOWN };
+        if pause >= SHORTEST {
+            *self = Self {
+                believed: self.believed.saturating_sub(1),
+                ours_since: None,
+                pause: Some(pause.min(LONGEST)),
+            };
+        }
     }
 
     /// How long ours wait with the name free.
