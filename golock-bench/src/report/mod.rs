@@ -39,11 +39,12 @@ impl<'a> Report<'a> {
     /// Everything but the rows.
     #[allow(clippy::print_stdout, reason = "the table is what the command is for")]
     pub(crate) fn write(&self) -> Result<(), BoxError> {
+        // It says whether the tree is as it was committed: before plots are drawn into it.
+        let text = self.text();
         fs::create_dir_all(&self.options.plots)?;
         for (name, plot) in self.plots() {
             write(&self.options.plots.join(format!("{name}.svg")), &plot.svg())?;
         }
-        let text = self.text();
         if self.options.write_readme {
             readme::update(Path::new("golock-bench/README.md"), &text)?;
         }
