@@ -142,6 +142,15 @@ impl Run {
         Ok(())
     }
 
+    /// Whether some of the wait is left after `waited`.
+    pub(crate) fn still_waits(&self, waited: Duration) -> bool {
+        match self.wait {
+            Some(Wait::UpTo(wait)) => waited < wait,
+            Some(Wait::Forever) => true,
+            None => false,
+        }
+    }
+
     /// To lock with, when `waited` of the wait is over.
     pub(crate) fn options(&self, waited: Duration) -> LockOptions {
         let mut options = LockOptions::new(&*self.name)

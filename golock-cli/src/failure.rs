@@ -13,6 +13,8 @@ use golock_core::{Error, InvalidInput, StoreError, StoreErrorKind};
 pub(crate) struct Failure {
     line: String,
     code: u8,
+    /// It may be better in a moment.
+    is_transient: bool,
 }
 
 /// Nobody holds the lock; a check found a fault.
@@ -36,7 +38,7 @@ impl Failure {
     pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
         // One line, whatever a server or a name has in it.
         let line = line.into().split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
-        Self { line, code }
+        Self { line, code, is_transient: false }
     }
 
     pub(crate) fn usage(line: impl Into<String>) -> Self {
@@ -69,6 +71,10 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         self.code
     }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        self.is_transient
+    }
 }
 
 impl fmt::Display for Failure {
@@ -94,7 +100,7 @@ impl From<Error> for Failure {
             Error::Store { source, .. } => store_failed(source),
             _ => INTERNAL,
         };
-        Self::new(code, chain(&error))
+        Self { is_transient: error.is_transient(), ..Self::new(code, chain(&error)) }
     }
 }
 

@@ -54,6 +54,29 @@ fn waiting_run_gets_its_turn() {
     }
 }
 
+/// It may be starting: here whoever connects is turned away.
+#[cfg(feature = "redis")]
+#[test]
+fn waiting_run_waits_for_its_server_too() {
+    let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", door.local_addr().unwrap());
+    let knocks = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = knocks.clone();
+    std::thread::spawn(move || {
+        for _ in door.incoming() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    let knocks_during = |arguments: &str| {
+        let before = knocks.load(std::sync::atomic::Ordering::Relaxed);
+        Place::at(&url).said(arguments).failed(69);
+        knocks.load(std::sync::atomic::Ordering::Relaxed) - before
+    };
+    let once = knocks_during("run nightly -- echo no");
+    assert!(once > 0);
+    assert!(knocks_during("run nightly --wait 3s -- echo no") > once, "{once} without --wait");
+}
+
 #[test]
 fn exit_codes_are_those_of_the_command() {
     let place = Place::new();

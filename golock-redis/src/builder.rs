@@ -51,7 +51,8 @@ impl RedisStoreBuilder {
     }
 
     /// How long a name is remembered once it is free: its last token, and its last released grant. Default: 7 days.
-    /// At least a minute, and twice the request timeout. After that the server deletes its key (PEXPIRE).
+    /// At least a minute, and twice the request timeout. After that, or twice that if its last lease was to last so long, the
+    /// server deletes its key (PEXPIRE).
     ///
     /// Tokens grow all the same, for a new one is never less than the server's time in µs. What is remembered counts
     /// only if the server's clock is set back.

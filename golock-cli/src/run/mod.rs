@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use golock_core::{Error, Lock, Locker, LostReason};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use self::group::Group;
 use self::line::{Line, Order, Word, send_file};
@@ -43,14 +43,15 @@ pub(crate) use self::watchdog::watch;
 pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
     arguments.check()?;
     let mut signals = Signals::listen()?;
+    let begun = Instant::now();
     let locker = tokio::select! {
         biased;
-        locker = store.connect() => locker?,
+        locker = connect(store, arguments, begun) => locker?,
         signal = signals.next() => return Ok(code_of(signal)),
     };
     let lock = tokio::select! {
         biased;
-        lock = acquire(&locker, arguments) => lock?,
+        lock = acquire(&locker, arguments, begun) => lock?,
         signal = signals.next() => {
             // What may have been granted meanwhile is given back.
             locker.shutdown(UNDONE_WITHIN).await;
@@ -104,10 +105,24 @@ fn adopt_orphans() {
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
+/// How long after a failed connect another is tried.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Who waits for a lock waits for its server, too: it may be starting.
+async fn connect(store: &Store, arguments: &Run, begun: Instant) -> Result<Locker, Failure> {
+    loop {
+        match store.connect().await {
+            Err(failure) if failure.is_transient() && arguments.still_waits(begun.elapsed() + PAUSE) => {
+                sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// The lock, with enough of its lease left to begin with.
-async fn acquire(locker: &Locker, arguments: &Run) -> Result<Lock, Failure> {
+async fn acquire(locker: &Locker, arguments: &Run, begun: Instant) -> Result<Lock, Failure> {
     let lease = arguments.lease();
-    let begun = Instant::now();
     loop {
         let options = arguments.options(begun.elapsed());
         let lock = match arguments.wait {

@@ -34,9 +34,11 @@ impl Secret {
         // Whoever hears nothing at all would be content with everything.
         tracing::trace!(secret, "to be heard");
         log::trace!("{secret} to be heard");
-        let control = std::mem::take(&mut heard().shown);
-        let of_it = control.iter().filter(|line| line.contains(secret)).count();
-        assert!(of_it >= 2, "the logs are not listened to: {control:?}");
+        let mut heard = heard();
+        let shown = heard.shown.len();
+        // Another test may be here with a secret of its own.
+        heard.shown.retain(|line| !line.contains(secret));
+        assert!(shown - heard.shown.len() >= 2, "the logs are not listened to");
         Self(secret)
     }
 

@@ -17,10 +17,9 @@ if grant_id ~= grant then
   write('released_grant', grant)
   return {now, 'taken'}
 end
-local is_alive = expires_at > now
 expires_at = min(expires_at, max(now, locked_at + tonumber(at_least)))
-if is_alive then
-  -- When this lease was written the hash was given until its end, and then what ARGV[3] says: enough.
+if lease_end > now and lease_end - now <= ARGV[3] * 1000 then
+  -- When this lease was written the hash was given until its end, and then what ARGV[3] says: long enough, and not much longer.
   call('HSET', key, 'released_grant', grant, 'grant_id', '', 'expires_at', digits(expires_at))
 else
   write('released_grant', grant, 'grant_id', '', 'expires_at', digits(expires_at))
