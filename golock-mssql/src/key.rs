@@ -1,6 +1,7 @@
 //! Names as the table has them.
 
 use golock_core::LockName;
+use golock_core::store::ListRequest;
 
 /// Stands behind the bytes of every name in the table. SQL Server fills the shorter of two binary values up with zeros
 /// before it compares them; a name never ends in a zero with this behind it, and is still ordered by its bytes.
@@ -17,22 +18,19 @@ pub(crate) fn name(key: &[u8]) -> Option<LockName> {
     LockName::new(name).ok()
 }
 
-/// All keys after the first and before the second are those of names with this prefix; `None`: there are none.
-pub(crate) fn range(prefix: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-    if prefix.contains('\0') {
+/// All keys after the first and before the second are those of names with the prefix that is asked for; `None`: there are none.
+pub(crate) fn range(request: &ListRequest) -> Option<(Vec<u8>, Vec<u8>)> {
+    if request.prefix.contains('\0') {
         return None;
     }
-    // No byte of UTF-8 is 255, and no key ends with a prefix of its name: the sentinel stands behind it.
-    let before = match prefix.as_bytes().split_last() {
-        Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
-        None => vec![u8::MAX],
-    };
-    Some((prefix.as_bytes().to_vec(), before))
+    // No key ends with a prefix of its name: the sentinel stands behind it.
+    Some((request.prefix.as_bytes().to_vec(), request.after_prefix()))
 }
 
 #[cfg(test)]
 mod tests {
     use golock_core::LockName;
+    use golock_core::store::ListRequest;
 
     use super::{key, name, range};
 
@@ -49,14 +47,14 @@ mod tests {
         let names =
             ["a", "a\u{1}", "a\u{1}\u{1}", "a\u{1}b", "a\u{2}", "ab", "a%", "b", "\u{1}", "z\u{10ffff}", "á"];
         for prefix in ["", "a", "a\u{1}", "a\u{1}\u{1}", "a%", "\u{1}", "z", "\u{c3}", "b\u{1}"] {
-            let (after, before) = range(prefix).unwrap();
+            let (after, before) = range(&ListRequest::new(prefix, 1)).unwrap();
             for name in names {
                 let key = key(&LockName::new(name).unwrap());
                 let is_in = filled(&key) > filled(&after) && filled(&key) < filled(&before);
                 assert_eq!(is_in, name.starts_with(prefix), "{name:?} {prefix:?}");
             }
         }
-        assert_eq!(range("a\0"), None);
+        assert_eq!(range(&ListRequest::new("a\0", 1)), None);
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl LockStore for MssqlStore {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
-        let Some((first, before)) = range(&request.prefix) else { return Ok(Vec::new()) };
+        let Some((first, before)) = range(request) else { return Ok(Vec::new()) };
         let after = request.after.as_ref().map(key).unwrap_or_default().max(first);
         self.held(Operation::List, &after, &before, request.limit).await
     }

@@ -9,7 +9,7 @@ use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRe
 use golock_core::{GrantId, LockName};
 
 use crate::table::Table;
-use crate::text::{after_prefix, bytes, fill, hex, micros, text, without_comments};
+use crate::text::{bytes, fill, hex, micros, text, without_comments};
 
 /// What a row tells, in the order in which [`answers`](crate::answers) reads it.
 const COLUMNS: &str = "held.name, held.grant_id, held.released_grant, held.lock_by, held.token, \
@@ -174,7 +174,7 @@ impl Statements {
 
     pub(crate) fn list(&self, request: &ListRequest) -> String {
         let after = request.after.as_ref().map_or(&[][..], LockName::as_bytes);
-        self.page(request.prefix.as_bytes(), after, &after_prefix(request.prefix.as_bytes()), request.limit)
+        self.page(request.prefix.as_bytes(), after, &request.after_prefix(), request.limit)
     }
 
     pub(crate) fn purge(&self, idle_for: Duration, page: u64) -> String {

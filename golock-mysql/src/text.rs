@@ -56,20 +56,11 @@ pub(crate) fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(MOST).min(MOST)
 }
 
-/// The first bytes that come after every name with this prefix.
-pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
-    // No byte of UTF-8 is 255.
-    match prefix.split_last() {
-        Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
-        None => vec![255],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{after_prefix, fill, micros};
+    use super::{fill, micros};
 
     #[test]
     fn what_is_filled_in_is_not_filled_again() {
@@ -81,11 +72,5 @@ mod tests {
         assert_eq!(micros(Duration::from_nanos(1)), 1);
         assert_eq!(micros(Duration::from_millis(10)), 10_000);
         assert_eq!(micros(Duration::MAX), 3_153_600_000_000_000);
-    }
-
-    #[test]
-    fn a_prefix_ends_before_the_next_byte() {
-        assert_eq!(after_prefix(b""), [255]);
-        assert_eq!(after_prefix(b"a%"), b"a&");
     }
 }

@@ -17,7 +17,7 @@ use crate::builder::PostgresStoreBuilder;
 use crate::error::BACKEND;
 use crate::listener::Listener;
 use crate::locked::{PATIENT_TRIES, complete, fill, unanswered};
-use crate::parameters::{after_prefix, micros};
+use crate::parameters::micros;
 use crate::schema;
 use crate::session::Lane;
 use crate::statements::Statements;
@@ -277,7 +277,7 @@ impl LockStore for PostgresStore {
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
         let (prefix, after) =
             (request.prefix.as_bytes(), request.after.as_ref().map_or(&[][..], LockName::as_bytes));
-        self.held(Operation::List, prefix, &after_prefix(prefix), after, request.limit).await
+        self.held(Operation::List, prefix, &request.after_prefix(), after, request.limit).await
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {

@@ -123,4 +123,33 @@ impl ListRequest {
         self.after = Some(name);
         self
     }
+
+    /// The end of the names that begin with the prefix: all of them come before these bytes, and all that come after them do not.
+    /// For stores that keep names ordered by their bytes.
+    ///
+    /// ```
+    /// use golock_core::store::ListRequest;
+    ///
+    /// assert_eq!(ListRequest::new("a%", 10).after_prefix(), b"a&");
+    /// ```
+    pub fn after_prefix(&self) -> Vec<u8> {
+        // No byte of UTF-8 is 255.
+        match self.prefix.as_bytes().split_last() {
+            Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
+            None => vec![u8::MAX],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ListRequest;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_byte() {
+        let after = |prefix| ListRequest::new(prefix, 1).after_prefix();
+        assert_eq!(after(""), [255]);
+        assert_eq!(after("a%"), b"a&");
+        assert!("\u{10ffff}".as_bytes() < &*after(""));
+    }
 }

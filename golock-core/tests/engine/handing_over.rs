@@ -1,6 +1,7 @@
 //! A name goes from one caller to the next in line in one call, and nobody else is shut out by that.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use golock_core::store::{Capabilities, Operation};
 use golock_core::{Error, FencingToken, Locker, MemoryStore, StoreErrorKind};
@@ -9,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::common::{Fate, LEASE, Scripted, ms, name, options, secs, settle, taken_soon};
 
-const ROUND_TRIP: std::time::Duration = ms(40);
+const ROUND_TRIP: Duration = ms(40);
 
 /// Each takes the name once, in turn; the tokens they got.
 fn tasks(locker: &Locker, number: usize) -> Vec<JoinHandle<FencingToken>> {
@@ -103,6 +104,24 @@ async fn hand_over_that_fails_is_done_in_two_steps() {
     }
 }
 
+/// A task that takes the name time after time, for so long each, and counts its turns with those of its locker.
+fn never_has_enough<const LOCKERS: usize>(
+    locker: &Locker,
+    work: Duration,
+    served: &Arc<Mutex<[u32; LOCKERS]>>,
+    at: usize,
+) -> JoinHandle<()> {
+    let (locker, served) = (locker.clone(), served.clone());
+    tokio::spawn(async move {
+        loop {
+            let lock = locker.lock(options("job")).await.unwrap();
+            served.lock().unwrap()[at] += 1;
+            sleep(work).await;
+            lock.unlock().await.unwrap();
+        }
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_elsewhere_get_their_turn() {
     let store = Scripted::new();
@@ -111,16 +130,7 @@ async fn those_who_wait_elsewhere_get_their_turn() {
     let served = Arc::new(Mutex::new([0_u32; 2]));
     let mut busy = Vec::new();
     for (at, locker) in [one, other].into_iter().enumerate() {
-        for _ in 0..4 {
-            let (locker, served) = (locker.clone(), served.clone());
-            busy.push(tokio::spawn(async move {
-                loop {
-                    let lock = locker.lock(options("job")).await.unwrap();
-                    served.lock().unwrap()[at] += 1;
-                    lock.unlock().await.unwrap();
-                }
-            }));
-        }
+        busy.extend((0..4).map(|_| never_has_enough(&locker, ms(0), &served, at)));
     }
     sleep(secs(120)).await;
     busy.iter().for_each(JoinHandle::abort);
@@ -148,17 +158,7 @@ async fn those_who_look_now_and_then_get_their_turn_too() {
             let store = Scripted::with(server.clone(), mute.clone());
             store.script(move |_| Fate::slow(round_trip));
             let locker = Locker::new(store);
-            for _ in 0..4 {
-                let (locker, served) = (locker.clone(), served.clone());
-                busy.push(tokio::spawn(async move {
-                    loop {
-                        let lock = locker.lock(options("job")).await.unwrap();
-                        served.lock().unwrap()[at] += 1;
-                        sleep(work).await;
-                        lock.unlock().await.unwrap();
-                    }
-                }));
-            }
+            busy.extend((0..4).map(|_| never_has_enough(&locker, work, &served, at)));
         }
         let turn = round_trip * 2 + work;
         sleep(turn * 5_000).await;
