@@ -3,8 +3,8 @@
 use std::sync::{Arc, Weak};
 
 use golock_core::store::Operation;
-use golock_core::{Error, Lock, LockStore, Locker, LostReason};
-use tokio::time::{Instant, sleep};
+use golock_core::{Error, Lock, LockStore, Locker, LostReason, MemoryStore};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::common::{Fate, LEASE, SOON, Scripted, ms, options, secs, settle, taken_soon, until};
 
@@ -244,4 +244,23 @@ async fn assert_closed(locker: &Locker) {
     assert!(matches!(locker.revoke("other").await, Err(Error::Closed)));
     assert!(matches!(locker.force_unlock("other").await, Err(Error::Closed)));
     assert!(matches!(locker.purge(LEASE).await, Err(Error::Closed)));
+}
+
+/// Threads of their own, for it is a race of threads: a call is sent while the keeper ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_that_are_made_while_the_keeper_ends_are_told() {
+    for _ in 0..2_000 {
+        let locker = Locker::new(MemoryStore::new());
+        let asking: Vec<_> = (0..4)
+            .map(|_| {
+                let locker = locker.clone();
+                tokio::spawn(async move { while locker.inspect("job").await.is_ok() {} })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        locker.shutdown(secs(10)).await;
+        for asking in asking {
+            timeout(secs(30), asking).await.expect("a call is never answered").unwrap();
+        }
+    }
 }
