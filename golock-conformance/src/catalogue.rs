@@ -364,7 +364,7 @@ enduring {
     locked_row_keeps_no_other_name_waiting: "L8", [RowLock];
     /// An acquire abandoned while it waits for a row does not take it later.
     abandoned_acquire_does_not_take_the_row_later: "S14", [RowLock];
-    /// An acquire that waited for a row reports what is left of its lease, not what it asked for.
+    /// An acquire that waited for a row reports what is left of its lease, not what it asked for (ShedLock #132).
     acquire_that_waited_reports_what_is_left: "S9", [RowLock];
     /// A call on a row that somebody locks ends with a transient error, and other names are served meanwhile.
     blocked_calls_end: "L8", [RowLock];

@@ -18,6 +18,11 @@ impl GrantId {
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
+
+    /// Whether a row has it.
+    pub fn is(&self, stored: Option<&[u8]>) -> bool {
+        stored == Some(self.0.as_slice())
+    }
 }
 
 impl fmt::Display for GrantId {

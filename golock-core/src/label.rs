@@ -30,6 +30,11 @@ impl Label {
         }
     }
 
+    /// The label in a row that somebody else may have written: one that can't be read must not hide the lock.
+    pub fn read(bytes: &[u8]) -> Self {
+        Self::new(&*String::from_utf8_lossy(bytes)).unwrap_or_else(|_| Self("(unreadable)".into()))
+    }
+
     /// The label as it was given.
     pub fn as_str(&self) -> &str {
         &self.0

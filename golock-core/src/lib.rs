@@ -11,9 +11,12 @@ mod memory;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod name;
-mod openings;
 mod options;
+#[cfg(feature = "sessions")]
+pub mod sessions;
 pub mod store;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod token;
 
 pub use async_trait::async_trait;
@@ -28,7 +31,6 @@ pub use lock::{Lock, LockWatch};
 pub use locker::Locker;
 pub use memory::MemoryStore;
 pub use name::LockName;
-pub use openings::Openings;
 pub use options::LockOptions;
 #[doc(no_inline)]
 pub use store::{LockStore, StoreError, StoreErrorKind};

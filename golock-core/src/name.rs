@@ -40,6 +40,11 @@ impl LockName {
         }
     }
 
+    /// The name in a row. `None`: golock did not write it.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        std::str::from_utf8(bytes).ok().and_then(|name| Self::new(name).ok())
+    }
+
     /// The name as it was given.
     pub fn as_str(&self) -> &str {
         &self.0

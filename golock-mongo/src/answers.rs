@@ -49,13 +49,10 @@ impl Row {
             }
             found => Err(not_ours(doing, field, found)),
         };
-        // A label that somebody else wrote must not hide the lock.
-        let lock_by =
-            Label::new(row.get_str("lockBy").unwrap_or_default()).or_else(|_| Label::new("(unreadable)"));
         Ok(Some(Self {
             grant: grant("grant")?,
             released: grant("released")?,
-            lock_by: lock_by.map_err(|error| failure(doing, StoreErrorKind::Other, error))?,
+            lock_by: Label::read(row.get_str("lockBy").unwrap_or_default().as_bytes()),
             token: match row.get("token") {
                 Some(Bson::Int64(token)) => *token,
                 Some(Bson::Int32(token)) => i64::from(*token),

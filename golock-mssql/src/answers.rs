@@ -1,11 +1,10 @@
 //! From rows to answers.
 
-use std::time::Duration;
-
 use golock_core::store::{
-    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind,
+    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind, from_micros,
+    in_order,
 };
-use golock_core::{FencingToken, Holder, Label, LostReason};
+use golock_core::{FencingToken, Holder, Label};
 use tiberius::{FromSql, Row};
 
 use crate::error::{call_failed, failure};
@@ -18,7 +17,7 @@ pub(crate) fn acquired(row: Option<&Row>) -> Result<AcquireAnswer, StoreError> {
     let (outcome, remaining): (&str, i64) =
         (column(doing, row, "outcome")?, column(doing, row, "remaining")?);
     Ok(match outcome {
-        "granted" => AcquireAnswer::granted(token(doing, row)?, micros(remaining)),
+        "granted" => AcquireAnswer::granted(token(doing, row)?, from_micros(remaining)),
         "held" if remaining > 0 => AcquireAnswer::Held(holder(doing, row)?),
         _ => AcquireAnswer::Raced,
     })
@@ -28,35 +27,25 @@ pub(crate) fn acquired(row: Option<&Row>) -> Result<AcquireAnswer, StoreError> {
 /// of the requests that was.
 pub(crate) fn renewed(order: &[usize], rows: &[Row]) -> Result<Vec<RenewAnswer>, StoreError> {
     let doing = Operation::Renew;
-    let mut answers: Vec<Option<RenewAnswer>> = vec![None; order.len()];
-    for row in rows {
+    let answer = |row| {
         let nr: i32 = column(doing, row, "nr")?;
-        let answer = match column(doing, row, "outcome")? {
-            "renewed" => RenewAnswer::renewed(micros(column(doing, row, "remaining")?)),
-            "gone" => RenewAnswer::Lost(LostReason::RowGone),
-            "revoked" => RenewAnswer::Lost(LostReason::Revoked),
-            "expired" => RenewAnswer::Lost(LostReason::Expired),
-            _ => RenewAnswer::Lost(LostReason::Taken),
-        };
-        let at = usize::try_from(nr).ok().and_then(|nr| order.get(nr));
-        if let Some(place) = at.and_then(|&at| answers.get_mut(at)) {
-            *place = Some(answer);
-        }
-    }
-    answers.into_iter().collect::<Option<_>>().ok_or_else(|| {
+        let at = usize::try_from(nr).ok().and_then(|nr| order.get(nr).copied());
+        let outcome = column(doing, row, "outcome")?;
+        let remaining: Option<i64> = row.try_get("remaining").map_err(|error| call_failed(doing, error))?;
+        Ok(at.zip(RenewAnswer::from_outcome(outcome, from_micros(remaining.unwrap_or(0)))))
+    };
+    let answers: Result<Vec<_>, _> = rows.iter().map(answer).collect();
+    in_order(order.len(), answers?.into_iter().flatten()).ok_or_else(|| {
         failure(doing, StoreErrorKind::Other, format!("{} answers to {} requests", rows.len(), order.len()))
     })
 }
 
 pub(crate) fn released(row: Option<&Row>) -> Result<ReleaseAnswer, StoreError> {
     let doing = Operation::Release;
-    let Some(row) = row else { return Err(failure(doing, StoreErrorKind::Other, "no answer")) };
-    Ok(match column(doing, row, "outcome")? {
-        "released" => ReleaseAnswer::Released,
-        "already" => ReleaseAnswer::AlreadyReleased,
-        "gone" => ReleaseAnswer::NotYours(LostReason::RowGone),
-        _ => ReleaseAnswer::NotYours(LostReason::Taken),
-    })
+    let outcome = row.map(|row| column(doing, row, "outcome")).transpose()?;
+    outcome
+        .and_then(ReleaseAnswer::from_outcome)
+        .ok_or_else(|| failure(doing, StoreErrorKind::Other, "no answer"))
 }
 
 pub(crate) fn listed(doing: Operation, row: &Row) -> Result<LockInfo, StoreError> {
@@ -83,20 +72,9 @@ pub(crate) fn column<'a, T: FromSql<'a>>(
 
 fn holder(doing: Operation, row: &Row) -> Result<Holder, StoreError> {
     Ok(Holder::new(
-        label(column(doing, row, "lock_by")?)
-            .map_err(|error| failure(doing, StoreErrorKind::Other, error))?,
-        micros(column(doing, row, "held_for")?),
-        micros(column(doing, row, "remaining")?),
+        Label::read(column::<&str>(doing, row, "lock_by")?.as_bytes()),
+        from_micros(column(doing, row, "held_for")?),
+        from_micros(column(doing, row, "remaining")?),
         token(doing, row)?,
     ))
-}
-
-/// A label that somebody else wrote into the table must not hide the lock.
-fn label(text: &str) -> Result<Label, golock_core::InvalidInput> {
-    Label::new(text).or_else(|_| Label::new("(unreadable)"))
-}
-
-/// Nothing less than nothing: the server's clock goes on while it answers, and may be set back.
-fn micros(micros: i64) -> Duration {
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

@@ -1,7 +1,6 @@
 //! From what the driver and the server say to the kinds of failure that golock knows.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
 
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
@@ -44,51 +43,18 @@ pub(crate) fn is_worth_another_try(error: &DriverError) -> bool {
     matches!(error.code(), Some(DEADLOCK | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX))
 }
 
-/// Why a session could not be opened.
-#[derive(Debug)]
-pub(crate) enum OpenError {
-    Driver(DriverError),
-    /// It could be, but locks can't be had on it.
-    Unfit(StoreErrorKind, &'static str),
-    TimedOut,
+/// A session that could not be opened.
+pub(crate) fn not_opened(error: DriverError) -> StoreError {
+    failure(Operation::Connect, kind_of(&error, Operation::Connect), error)
 }
 
-impl OpenError {
-    pub(crate) fn into_store_error(self) -> StoreError {
-        let kind = match &self {
-            Self::Driver(error) => kind_of(error, Operation::Connect),
-            Self::Unfit(kind, _) => *kind,
-            Self::TimedOut => StoreErrorKind::Timeout,
-        };
-        match self {
-            Self::Driver(error) => failure(Operation::Connect, kind, error),
-            error @ (Self::Unfit(..) | Self::TimedOut) => {
-                failure(Operation::Connect, kind, error.to_string())
-            }
-        }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Driver(error) => fmt::Display::fmt(error, f),
-            Self::Unfit(_, why) => f.write_str(why),
-            Self::TimedOut => f.write_str("no session within the request timeout"),
-        }
-    }
-}
-
-impl From<DriverError> for OpenError {
-    fn from(error: DriverError) -> Self {
-        Self::Driver(error)
-    }
-}
-
-impl From<io::Error> for OpenError {
-    fn from(error: io::Error) -> Self {
-        Self::Driver(error.into())
-    }
+/// Another creates the same, and is not done yet.
+pub(crate) fn is_collision(error: &StoreError) -> bool {
+    /// There is already an object of this name; `CREATE SCHEMA` failed, for that reason.
+    const ALREADY: [u32; 2] = [2714, 2759];
+    let number =
+        error.source().and_then(|source| source.downcast_ref::<DriverError>()).and_then(DriverError::code);
+    error.kind() == StoreErrorKind::Conflict || number.is_some_and(|number| ALREADY.contains(&number))
 }
 
 fn kind_of(error: &DriverError, operation: Operation) -> StoreErrorKind {
@@ -124,13 +90,8 @@ const AZURE_FAILED_OVER: u32 = 40197;
 
 fn number_kind(number: u32, operation: Operation) -> StoreErrorKind {
     use StoreErrorKind as Kind;
-    let numbers = matches!(
-        operation,
-        Operation::Acquire | Operation::Release | Operation::Revoke | Operation::ForceUnlock
-    );
     match number {
-        // Of all numbers in a statement that makes a token, only the token can be that large.
-        OVERFLOW if numbers => Kind::TokenExhausted,
+        OVERFLOW if operation.takes_a_token() => Kind::TokenExhausted,
         // Login failed; no Windows login; locked out, disabled, password expired or to be changed.
         18456 | 18452 | 18470 | 18486..=18488 => Kind::Authentication,
         // On the table, a column, CREATE; the user, the firewall of Azure.

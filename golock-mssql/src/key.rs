@@ -14,8 +14,7 @@ pub(crate) fn key(name: &LockName) -> Vec<u8> {
 
 /// The name that a key of the table stands for; `None`: golock did not write it.
 pub(crate) fn name(key: &[u8]) -> Option<LockName> {
-    let name = std::str::from_utf8(key.strip_suffix(&[SENTINEL])?).ok()?;
-    LockName::new(name).ok()
+    LockName::read(key.strip_suffix(&[SENTINEL])?)
 }
 
 /// All keys after the first and before the second are those of names with the prefix that is asked for; `None`: there are none.

@@ -1,5 +1,7 @@
 //! The statements, read from `sql/` and made out for one table.
 
+use golock_core::store::{fill, without_comments};
+
 use crate::table::{Table, literal, quoted};
 
 /// What is sent, made once per store.
@@ -24,13 +26,12 @@ const RENEWAL: usize = 5;
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let name = table.to_string();
-        let made = |sql: &str| without_comments(sql).replace("{table}", &name);
-        let named = |part: &str| part.replace("{table}", &name);
+        let made = |sql: &str| fill(&without_comments(sql), &[("table", &name)]);
         let renew = without_comments(include_str!("sql/renew.sql"));
         let schema = creation(table);
         Self {
             acquire: made(include_str!("sql/acquire.sql")),
-            renew: renew.split("{want}").map(named).collect(),
+            renew: renew.split("{want}").map(made).collect(),
             release: made(include_str!("sql/release.sql")),
             fence: made(include_str!("sql/fence.sql")),
             list: made(include_str!("sql/list.sql")),
@@ -58,27 +59,21 @@ impl Statements {
 
 /// What a new session is told.
 pub(crate) fn session(lock_timeout_ms: i32) -> String {
-    without_comments(include_str!("sql/session.sql")).replace("{lock_timeout}", &lock_timeout_ms.to_string())
+    let settings = without_comments(include_str!("sql/session.sql"));
+    fill(&settings, &[("lock_timeout", &lock_timeout_ms.to_string())])
 }
 
 /// The text that creates the table. `CREATE SCHEMA` has to be a batch of its own, so it is a text within the text.
 fn creation(table: &Table) -> String {
-    // Of a name that looks like something to fill in, too, nothing may be: what was put in is not looked at again.
-    let (create_schema, schema) =
-        (literal(&format!("CREATE SCHEMA {}", quoted(table.schema()))), literal(table.schema()));
-    let named = |part: &str| part.replace("{table}", &table.to_string());
-    let parts = include_str!("sql/schema.sql").split("{create_schema_in_text}").map(|part| {
-        let parts: Vec<String> = part.split("{schema_in_text}").map(named).collect();
-        parts.join(&schema)
-    });
-    parts.collect::<Vec<_>>().join(&create_schema)
-}
-
-/// The comments are for those who read the files, but for the `/* golock … */` by which an administrator finds our
-/// statements among others.
-fn without_comments(sql: &str) -> String {
-    let lines = sql.lines().filter(|line| !line.trim_start().starts_with("--") && !line.trim().is_empty());
-    lines.collect::<Vec<_>>().join("\n")
+    let create_schema = literal(&format!("CREATE SCHEMA {}", quoted(table.schema())));
+    fill(
+        include_str!("sql/schema.sql"),
+        &[
+            ("table", &table.to_string()),
+            ("schema_in_text", &literal(table.schema())),
+            ("create_schema_in_text", &create_schema),
+        ],
+    )
 }
 
 #[cfg(test)]

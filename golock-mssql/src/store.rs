@@ -4,12 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, Creation, ListRequest, LockInfo, LockStore, MarkRequest,
+    Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups, micros,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use tiberius::{Config, ToSql};
-use tokio::sync::OnceCell;
 
 use crate::answers::{acquired, column, listed, released, renewed, token};
 use crate::builder::MssqlStoreBuilder;
@@ -34,8 +33,7 @@ const KEEPING_SESSIONS: usize = 2;
 pub struct MssqlStore {
     table: Table,
     statements: Statements,
-    create_table: bool,
-    created: OnceCell<()>,
+    creation: Creation,
     request_timeout: Duration,
     acquiring: Lane,
     renewing: Lane,
@@ -78,7 +76,8 @@ impl MssqlStore {
     /// # Cancel safety
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        if self.create_table { self.table_is_there().await } else { self.acquiring.session().await.map(drop) }
+        self.table_is_there().await?;
+        self.acquiring.ready().await
     }
 
     pub(crate) fn over(config: &Config, table: &Table, options: &MssqlStoreBuilder) -> Self {
@@ -87,8 +86,7 @@ impl MssqlStore {
         Self {
             table: table.clone(),
             statements: Statements::new(table),
-            create_table: options.create_table,
-            created: OnceCell::new(),
+            creation: Creation::new(options.create_table),
             request_timeout: timeout,
             // A statement waits for locks in three places at most.
             acquiring: lane(options.acquire_sessions, timeout / 4),
@@ -99,11 +97,7 @@ impl MssqlStore {
     }
 
     async fn table_is_there(&self) -> Result<(), StoreError> {
-        if !self.create_table {
-            return Ok(());
-        }
-        let create = || schema::ensure(&self.acquiring, &self.table, &self.statements);
-        self.created.get_or_try_init(create).await.copied()
+        schema::ensure(&self.creation, &self.acquiring, &self.table, &self.statements).await
     }
 
     async fn fence(
@@ -246,9 +240,9 @@ impl fmt::Debug for MssqlStore {
 /// Whole seconds and the microseconds besides, no less than asked for: `DATEADD` takes no more than an INT. Sixty years
 /// at most.
 fn parts(time: Duration) -> (i32, i32) {
-    const SECOND: u128 = 1_000_000;
+    const SECOND: i64 = 1_000_000;
     const MOST: i32 = 60 * 365 * 24 * 60 * 60;
-    let micros = time.as_nanos().div_ceil(1_000);
+    let micros = micros(time);
     match (i32::try_from(micros / SECOND), i32::try_from(micros % SECOND)) {
         (Ok(seconds), Ok(micros)) if seconds < MOST => (seconds, micros),
         _ => (MOST, 0),

@@ -1,13 +1,12 @@
 //! From rows to answers.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
-    StoreErrorKind,
+    StoreErrorKind, from_micros,
 };
-use golock_core::{FencingToken, GrantId, Holder, InvalidInput, Label, LockName, LostReason};
+use golock_core::{FencingToken, Holder, Label, LockName, LostReason};
 use mysql_async::prelude::FromRow;
 use mysql_async::{Row, from_row_opt};
 
@@ -36,10 +35,10 @@ pub(crate) enum Renewal {
 pub(crate) fn acquired(request: &AcquireRequest, row: Option<Row>) -> Result<AcquireAnswer, StoreError> {
     let Some(row) = row else { return Ok(AcquireAnswer::Raced) };
     let found = Found::read(Operation::Acquire, row)?;
-    Ok(if is(&found.grant, &request.grant) {
-        AcquireAnswer::granted(found.token, micros(found.remaining))
-    } else if found.remaining > 0 && !is(&found.released_grant, &request.grant) {
-        AcquireAnswer::Held(found.holder().map_err(|error| unreadable(Operation::Acquire, error))?)
+    Ok(if request.grant.is(found.grant.as_deref()) {
+        AcquireAnswer::granted(found.token, from_micros(found.remaining))
+    } else if found.remaining > 0 && !request.grant.is(found.released_grant.as_deref()) {
+        AcquireAnswer::Held(found.holder())
     } else {
         AcquireAnswer::Raced
     })
@@ -57,15 +56,13 @@ pub(crate) fn acquired_of_many(
 
 pub(crate) fn renewed(row: Row) -> Result<Renewal, StoreError> {
     let (outcome, remaining): (String, Option<i64>) = read(Operation::Renew, row)?;
-    let lives = RenewAnswer::renewed(micros(remaining.unwrap_or(0)));
-    Ok(match &*outcome {
-        "renewed" => Renewal::Done(lives),
-        "busy" => Renewal::Busy(lives),
-        "gone" => Renewal::Done(RenewAnswer::Lost(LostReason::RowGone)),
-        "revoked" => Renewal::Done(RenewAnswer::Lost(LostReason::Revoked)),
-        "expired" => Renewal::Done(RenewAnswer::Lost(LostReason::Expired)),
-        _ => Renewal::Done(RenewAnswer::Lost(LostReason::Taken)),
-    })
+    let remaining = from_micros(remaining.unwrap_or(0));
+    if outcome == "busy" {
+        return Ok(Renewal::Busy(RenewAnswer::renewed(remaining)));
+    }
+    RenewAnswer::from_outcome(&outcome, remaining)
+        .map(Renewal::Done)
+        .ok_or_else(|| unreadable(Operation::Renew, format!("the outcome of a renewal is {outcome}")))
 }
 
 /// `outcome`: as the statement has it.
@@ -92,10 +89,9 @@ pub(crate) fn released_of_many(outcomes: Row) -> Result<Vec<Option<ReleaseAnswer
 
 pub(crate) fn listed(operation: Operation, row: Row) -> Result<LockInfo, StoreError> {
     let found = Found::read(operation, row)?;
-    let holder = found.holder().map_err(|error| unreadable(operation, error))?;
-    let name = String::from_utf8(found.name).ok().and_then(|name| LockName::new(name).ok());
-    let name = name.ok_or_else(|| unreadable(operation, "a name that golock did not write"))?;
-    Ok(LockInfo::new(name, holder, found.grant.is_none()))
+    let name = LockName::read(&found.name)
+        .ok_or_else(|| unreadable(operation, "a name that golock did not write"))?;
+    Ok(LockInfo::new(name, found.holder(), found.grant.is_none()))
 }
 
 impl Renewal {
@@ -123,15 +119,10 @@ impl Found {
         })
     }
 
-    fn holder(&self) -> Result<Holder, InvalidInput> {
-        let lock_by = label(&self.lock_by)?;
-        Ok(Holder::new(lock_by, micros(self.held_for), micros(self.remaining), self.token))
+    fn holder(&self) -> Holder {
+        let (held_for, remaining) = (from_micros(self.held_for), from_micros(self.remaining));
+        Holder::new(Label::read(&self.lock_by), held_for, remaining, self.token)
     }
-}
-
-/// A label that somebody else wrote into the table must not hide the lock.
-fn label(bytes: &[u8]) -> Result<Label, InvalidInput> {
-    Label::new(&*String::from_utf8_lossy(bytes)).or_else(|_| Label::new("(unreadable)"))
 }
 
 fn read<T: FromRow>(operation: Operation, row: Row) -> Result<T, StoreError> {
@@ -140,13 +131,4 @@ fn read<T: FromRow>(operation: Operation, row: Row) -> Result<T, StoreError> {
 
 fn unreadable(operation: Operation, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     failure(operation, StoreErrorKind::Other, why)
-}
-
-fn is(column: &Option<Vec<u8>>, grant: &GrantId) -> bool {
-    column.as_deref() == Some(grant.as_bytes())
-}
-
-/// Nothing less than nothing: the server's clock may be set back.
-fn micros(micros: i64) -> Duration {
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

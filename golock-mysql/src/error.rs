@@ -25,7 +25,7 @@ pub(crate) fn failed(operation: Operation, error: Error) -> StoreError {
 
 /// What failed after an earlier statement of the same call had taken effect.
 pub(crate) fn failed_halfway(operation: Operation, error: Error) -> StoreError {
-    failure(operation, halfway(kind(&error)), error)
+    failure(operation, kind(&error).of_a_part(), error)
 }
 
 /// What failed after another call for the same requests had taken effect.
@@ -33,16 +33,7 @@ pub(crate) fn failed_after_another(error: StoreError) -> StoreError {
     if !error.kind().took_no_effect() {
         return error;
     }
-    failure(error.operation(), halfway(error.kind()), error)
-}
-
-/// What it is called if not all of it failed.
-fn halfway(kind: StoreErrorKind) -> StoreErrorKind {
-    match kind {
-        kind if !kind.took_no_effect() => kind,
-        kind if kind.is_transient() => StoreErrorKind::Timeout,
-        _ => StoreErrorKind::Other,
-    }
+    failure(error.operation(), error.kind().of_a_part(), error)
 }
 
 /// What failed in a transaction: nothing of it takes effect, unless it may have been the end of it that failed. What is said of

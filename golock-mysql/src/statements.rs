@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
-use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
+use golock_core::store::{
+    AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest, fill, micros,
+    without_comments,
+};
 use golock_core::{GrantId, LockName};
 
 use crate::table::Table;
-use crate::text::{bytes, fill, hex, micros, text, without_comments};
+use crate::text::{bytes, hex, text};
 
 /// What a row tells, in the order in which [`answers`](crate::answers) reads it.
 const COLUMNS: &str = "held.name, held.grant_id, held.released_grant, held.lock_by, held.token, \
@@ -292,12 +295,12 @@ mod tests {
     #[test]
     fn waits_for_locks_are_bounded_in_whole_seconds() {
         let settings = session_settings(Duration::from_millis(2_900), Duration::from_millis(5_500));
-        assert!(settings.contains(" lock_wait_timeout        = 2,"), "{settings}");
-        assert!(settings.contains("innodb_lock_wait_timeout = 2 "), "{settings}");
-        assert!(settings.contains("max_execution_time = 5500 "), "{settings}");
-        assert!(settings.contains("max_statement_time = 5.500 "), "{settings}");
+        assert!(settings.contains("\nlock_wait_timeout        = 2,"), "{settings}");
+        assert!(settings.contains("innodb_lock_wait_timeout = 2"), "{settings}");
+        assert!(settings.contains("max_execution_time = 5500"), "{settings}");
+        assert!(settings.contains("max_statement_time = 5.500"), "{settings}");
         assert!(!settings.contains(['{', '}']), "{settings}");
-        assert!(session_settings(Duration::ZERO, Duration::ZERO).contains("innodb_lock_wait_timeout = 1 "));
+        assert!(session_settings(Duration::ZERO, Duration::ZERO).contains("innodb_lock_wait_timeout = 1"));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! From what the driver and the server say to the kinds of failure that golock knows.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
 
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
@@ -80,49 +79,14 @@ pub(crate) fn is_not_writable(error: &DriverError) -> bool {
     io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// Why a session could not be opened.
-#[derive(Debug)]
-pub(crate) enum OpenError {
-    Driver(DriverError),
-    /// It could be, but locks would not be safe on it, or can't be had.
-    Unfit(StoreErrorKind, &'static str),
-    TimedOut,
-}
-
-impl OpenError {
-    pub(crate) fn into_store_error(self) -> StoreError {
-        let kind = match &self {
-            Self::Driver(error) => match error.as_db_error() {
-                Some(error) => sql_kind(error.code(), Operation::Connect),
-                None if is_not_writable(error) => StoreErrorKind::ReadOnly,
-                None => driver_kind(error),
-            },
-            Self::Unfit(kind, _) => *kind,
-            Self::TimedOut => StoreErrorKind::Timeout,
-        };
-        match self {
-            Self::Driver(error) => failure(Operation::Connect, kind, error),
-            error @ (Self::Unfit(..) | Self::TimedOut) => {
-                failure(Operation::Connect, kind, error.to_string())
-            }
-        }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Driver(error) => fmt::Display::fmt(error, f),
-            Self::Unfit(_, why) => f.write_str(why),
-            Self::TimedOut => f.write_str("no connection within the request timeout"),
-        }
-    }
-}
-
-impl From<DriverError> for OpenError {
-    fn from(error: DriverError) -> Self {
-        Self::Driver(error)
-    }
+/// A session that could not be opened.
+pub(crate) fn not_opened(error: DriverError) -> StoreError {
+    let kind = match error.as_db_error() {
+        Some(error) => sql_kind(error.code(), Operation::Connect),
+        None if is_not_writable(&error) => StoreErrorKind::ReadOnly,
+        None => driver_kind(&error),
+    };
+    failure(Operation::Connect, kind, error)
 }
 
 /// It ends the statement and not the session. A server whose words are not known is believed to be gone.
@@ -132,17 +96,8 @@ fn is_plain(error: &DbError) -> bool {
 
 fn sql_kind(state: &SqlState, operation: Operation) -> StoreErrorKind {
     use StoreErrorKind as Kind;
-    let numbers = matches!(
-        operation,
-        Operation::Acquire
-            | Operation::Release
-            | Operation::HandOver
-            | Operation::Revoke
-            | Operation::ForceUnlock
-    );
     match *state {
-        // Of all numbers in a statement that makes a token, only the token can be that large.
-        SqlState::NUMERIC_VALUE_OUT_OF_RANGE if numbers => Kind::TokenExhausted,
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE if operation.takes_a_token() => Kind::TokenExhausted,
         SqlState::INSUFFICIENT_PRIVILEGE => Kind::Permission,
         SqlState::SYNTAX_ERROR => Kind::Other,
         SqlState::INVALID_SCHEMA_NAME | SqlState::NOT_NULL_VIOLATION => Kind::SchemaMissing,

@@ -5,7 +5,6 @@ mod builder;
 mod error;
 mod listener;
 mod locked;
-mod parameters;
 mod schema;
 mod session;
 mod statements;

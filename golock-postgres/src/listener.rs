@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_util::stream;
 use golock_core::LockName;
-use golock_core::store::{StoreErrorKind, Wakeup, Wakeups};
+use golock_core::store::{Operation, StoreError, StoreErrorKind, Wakeup, Wakeups};
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::OpenError;
+use crate::error::{failure, not_opened};
 use crate::table::{Table, quoted};
 use crate::url::{Driver, connect};
 
@@ -49,22 +49,22 @@ impl Listener {
         }))
     }
 
-    async fn open(self) -> Result<Open, OpenError> {
+    async fn open(self) -> Result<Open, StoreError> {
         let opening = async {
-            let (client, mut driver) = connect(&self.config, &self.tls).await?;
+            let (client, mut driver) = connect(&self.config, &self.tls).await.map_err(not_opened)?;
             let sql = format!("LISTEN {}", quoted(&self.channel));
             {
                 let mut listening = pin!(client.batch_execute(&sql));
                 poll_fn(|cx| {
                     if let Poll::Ready(confirmed) = listening.as_mut().poll(cx) {
-                        return Poll::Ready(confirmed.map_err(OpenError::from));
+                        return Poll::Ready(confirmed.map_err(not_opened));
                     }
                     // Sends it, and takes the answer in, which wakes this again.
                     loop {
                         match driver.poll_message(cx) {
                             Poll::Ready(Some(Ok(_))) => {}
-                            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.into())),
-                            Poll::Ready(None) => return Poll::Ready(Err(CLOSED)),
+                            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(not_opened(error))),
+                            Poll::Ready(None) => return Poll::Ready(Err(closed())),
                             Poll::Pending => return Poll::Pending,
                         }
                     }
@@ -73,11 +73,16 @@ impl Listener {
             }
             Ok(Open { _client: client, driver, channel: self.channel })
         };
-        tokio::time::timeout(self.within, opening).await.unwrap_or(Err(OpenError::TimedOut))
+        tokio::time::timeout(self.within, opening).await.unwrap_or_else(|_| {
+            let why = "no connection within the request timeout";
+            Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
+        })
     }
 }
 
-const CLOSED: OpenError = OpenError::Unfit(StoreErrorKind::Connection, "the server closed the connection");
+fn closed() -> StoreError {
+    failure(Operation::Connect, StoreErrorKind::Connection, "the server closed the connection")
+}
 
 #[allow(clippy::large_enum_variant, reason = "a process has one, and it moves once a wake-up")]
 enum State {
@@ -120,7 +125,7 @@ fn from_hex(payload: &str) -> Option<LockName> {
         _ => None,
     };
     let bytes: Option<Vec<u8>> = payload.as_bytes().chunks(2).map(byte).collect();
-    LockName::new(String::from_utf8(bytes?).ok()?).ok()
+    LockName::read(&bytes?)
 }
 
 fn digit(digit: u8) -> Option<u8> {

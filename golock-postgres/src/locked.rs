@@ -5,8 +5,6 @@
 //! until the request is alone, half of which wait, 0.1 s at most: of 10,000 leases with one locked row, one is lost if the row
 //! stays locked. (An acquire of many just answers that it lost the race for such a row, and the engine asks for it alone.)
 
-use std::error::Error;
-
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::error::failure;
@@ -29,7 +27,7 @@ pub(crate) fn fill<A>(
     let later = match later {
         Ok(later) => later,
         Err(error) if answers.len() > 1 && error.kind().took_no_effect() => {
-            return Err(partial(operation, error));
+            return Err(failure(operation, error.kind().of_a_part(), error));
         }
         Err(error) => return Err(error),
     };
@@ -42,12 +40,7 @@ pub(crate) fn fill<A>(
 pub(crate) fn complete<A>(operation: Operation, answers: Vec<Option<A>>) -> Result<Vec<A>, StoreError> {
     let asked = answers.len();
     answers.into_iter().collect::<Option<Vec<A>>>().ok_or_else(|| {
-        let why = "the row changed whenever it was looked at";
-        if asked == 1 { failure(operation, StoreErrorKind::Conflict, why) } else { partial(operation, why) }
+        let (alone, why) = (StoreErrorKind::Conflict, "the row changed whenever it was looked at");
+        failure(operation, if asked == 1 { alone } else { alone.of_a_part() }, why)
     })
-}
-
-/// Of many, those whose rows were not locked have been served: the whole can't be said to have had no effect.
-fn partial(operation: Operation, why: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
-    failure(operation, StoreErrorKind::Timeout, why)
 }

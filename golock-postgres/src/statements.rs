@@ -1,5 +1,7 @@
 //! The statements, read from `sql/` and made out for one table.
 
+use golock_core::store::{fill, without_comments};
+
 use crate::table::{Table, literal};
 
 /// What is sent, made once per store.
@@ -45,24 +47,22 @@ const PATIENCE: [u32; 2] = [200, 100];
 
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
-        let name = &*table.to_string();
-        let channel = &*literal(table.channel());
-        // The names last, and at once: a name may look like something to fill in, too.
-        let named = |sql: &str| named(sql, name, ("{channel}", channel));
-        let made = |sql: &str| named(&without_comments(sql));
-        let sized = |sql: &str, columns: &[(&str, &str)], [one, many]: [&str; 2]| {
-            let sql = without_comments(sql);
-            Sizes {
-                one: named(&filled(&sql, &want_one(columns), one)),
-                many: named(&filled(&sql, &want_many(columns, ""), many)),
-            }
+        let (name, channel) = (table.to_string(), literal(table.channel()));
+        let filled = |sql: &str, want: &str, skip_locked: &str| {
+            let more =
+                [("table", &*name), ("channel", &channel), ("want", want), ("skip_locked", skip_locked)];
+            fill(&without_comments(sql), &more)
+        };
+        let made = |sql: &str| filled(sql, "", "");
+        let sized = |sql: &str, columns: &[(&str, &str)], [one, many]: [&str; 2]| Sizes {
+            one: filled(sql, &want_one(columns), one),
+            many: filled(sql, &want_many(columns, ""), many),
         };
         let patient = |sql: &str, columns: &[(&str, &str)]| {
-            let sql = without_comments(sql);
             let [one, many] = PATIENCE.map(|patience| {
                 // Set before the first row is locked, and until the end of the statement.
                 let set = format!(", set_config('lock_timeout', '{patience}', true) AS patience");
-                named(&filled(&sql, &want_many(columns, &set), WAIT))
+                filled(sql, &want_many(columns, &set), WAIT)
             });
             Sizes { one, many }
         };
@@ -94,7 +94,7 @@ fn creation(table: &Table) -> (String, String) {
     let name = table.to_string();
     let in_text = literal(&name);
     let in_text = &in_text[1..in_text.len() - 1];
-    let create = named(include_str!("sql/schema.sql"), &name, ("{table_in_text}", in_text));
+    let create = fill(include_str!("sql/schema.sql"), &[("table", &name), ("table_in_text", in_text)]);
     let (create, usage) = match table.schema() {
         Some(schema) => (
             format!("CREATE SCHEMA IF NOT EXISTS {schema};\n\n{create}"),
@@ -107,16 +107,6 @@ fn creation(table: &Table) -> (String, String) {
          -- GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO the_service;\n"
     );
     (schema, without_comments(&create))
-}
-
-/// `sql` for the table `name`, and with one thing more filled in, in which nothing is.
-fn named(sql: &str, name: &str, (what, value): (&str, &str)) -> String {
-    let parts: Vec<String> = sql.split(what).map(|part| part.replace("{table}", name)).collect();
-    parts.join(value)
-}
-
-fn filled(sql: &str, want: &str, skip_locked: &str) -> String {
-    sql.replace("{want}", want).replace("{skip_locked}", skip_locked)
 }
 
 /// One request: its columns as they are, so that the planner sees a single row.
@@ -135,12 +125,6 @@ fn want_many(columns: &[(&str, &str)], besides: &str) -> String {
         arrays.join(", "),
         names.join(", ")
     )
-}
-
-/// The comments are for those who read the files.
-pub(crate) fn without_comments(sql: &str) -> String {
-    let lines = sql.lines().filter(|line| !line.trim_start().starts_with("--") && !line.trim().is_empty());
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

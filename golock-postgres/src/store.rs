@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
-    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, Creation, HandOverAnswer, HandOverRequest, ListRequest,
+    LockInfo, LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
+    StoreError, Wakeups, micros,
 };
 use golock_core::{FencingToken, LockName, async_trait};
-use tokio::sync::OnceCell;
 
-use crate::answers::{acquired, column, handed_over, in_order, listed, released, renewed};
+use crate::answers::{acquired, column, each, handed_over, listed, released, renewed};
 use crate::builder::PostgresStoreBuilder;
 use crate::error::BACKEND;
 use crate::listener::Listener;
 use crate::locked::{PATIENT_TRIES, complete, fill, unanswered};
-use crate::parameters::micros;
 use crate::schema;
 use crate::session::Lane;
 use crate::statements::Statements;
@@ -39,8 +37,7 @@ const PURGE_PAGE: i64 = 10_000;
 pub struct PostgresStore {
     table: Table,
     statements: Statements,
-    create_table: bool,
-    created: OnceCell<()>,
+    creation: Creation,
     request_timeout: Duration,
     acquiring: Lane,
     renewing: Lane,
@@ -85,7 +82,8 @@ impl PostgresStore {
     /// # Cancel safety
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        if self.create_table { self.table_is_there().await } else { self.acquiring.session().await.map(drop) }
+        self.table_is_there().await?;
+        self.acquiring.ready().await
     }
 
     pub(crate) fn over(pool: &Pool, table: &Table, options: &PostgresStoreBuilder) -> Self {
@@ -93,8 +91,7 @@ impl PostgresStore {
         Self {
             table: table.clone(),
             statements: Statements::new(table),
-            create_table: options.create_table,
-            created: OnceCell::new(),
+            creation: Creation::new(options.create_table),
             request_timeout: options.request_timeout,
             acquiring: lane(options.acquire_sessions),
             renewing: lane(KEEPING_SESSIONS),
@@ -108,14 +105,8 @@ impl PostgresStore {
     }
 
     async fn table_is_there(&self) -> Result<(), StoreError> {
-        if !self.create_table {
-            return Ok(());
-        }
-        let create = async || {
-            let mut session = self.acquiring.session().await?;
-            schema::ensure(&mut session, &self.table.to_string(), &self.statements.create).await
-        };
-        self.created.get_or_try_init(create).await.copied()
+        let (table, create) = (self.table.to_string(), &self.statements.create);
+        schema::ensure(&self.creation, &self.acquiring, &table, create).await
     }
 
     /// `None` for each lease whose row is locked by another transaction.
@@ -129,7 +120,7 @@ impl PostgresStore {
         let tokens: Vec<i64> = requests.iter().map(|request| request.token.get()).collect();
         let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
         let rows = self.renewing.query(Operation::Renew, sql, &[&names, &grants, &tokens, &leases]).await?;
-        in_order(Operation::Renew, requests.len(), &rows, renewed)
+        each(Operation::Renew, requests.len(), &rows, renewed)
     }
 
     /// `None` for each name whose row is locked by another transaction.
@@ -142,7 +133,7 @@ impl PostgresStore {
         let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
         let at_least: Vec<i64> = requests.iter().map(|request| micros(request.lock_at_least)).collect();
         let rows = self.releasing.query(Operation::Release, sql, &[&names, &grants, &at_least]).await?;
-        in_order(Operation::Release, requests.len(), &rows, released)
+        each(Operation::Release, requests.len(), &rows, released)
     }
 
     async fn fence(
@@ -195,7 +186,7 @@ impl LockStore for PostgresStore {
         let sql = self.statements.acquire.of(requests.len());
         let rows =
             self.acquiring.query(Operation::Acquire, sql, &[&names, &grants, &labels, &leases]).await?;
-        in_order(Operation::Acquire, requests.len(), &rows, acquired)
+        each(Operation::Acquire, requests.len(), &rows, acquired)
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
@@ -290,13 +281,12 @@ impl LockStore for PostgresStore {
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
         self.table_is_there().await?;
-        let mut session = self.acquiring.session().await?;
         let (mut last, mut purged) = (Vec::<u8>::new(), 0);
         // Page by page: each is a short transaction, and what was deleted before a timeout stays deleted.
         loop {
             let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
                 [&micros(idle_for), &last, &PURGE_PAGE];
-            let rows = session.query(Operation::Purge, &self.statements.purge, &parameters).await?;
+            let rows = self.acquiring.query(Operation::Purge, &self.statements.purge, &parameters).await?;
             let Some(row) = rows.first() else { return Ok(purged) };
             purged += u64::try_from(column::<i64>(Operation::Purge, row, "deleted")?).unwrap_or(0);
             last = column(Operation::Purge, row, "last")?;

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use golock_core::store::{Operation, StoreError, StoreErrorKind};
+use golock_core::StoreError;
+use golock_core::tls::Tls;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
 use tokio_postgres::config::{Config, Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::failure;
+use crate::error::BACKEND;
 
 /// What opens TLS connections for `config`.
 ///
@@ -20,15 +21,16 @@ use crate::error::failure;
 ///   certificate would promise more than that, and fail on every server that signed its own.
 /// * `sslmode=disable`: none. No certificate is loaded.
 pub(crate) fn connector(config: &Config) -> Result<MakeRustlsConnect, StoreError> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failure(Operation::Connect, StoreErrorKind::Tls, error))?;
+    let tls = Tls::of(BACKEND);
+    let builder = tls.builder()?;
     let builder = match config.get_ssl_mode() {
         SslMode::Prefer => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            let any = AnyCertificate(tls.provider().clone());
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(any))
         }
-        SslMode::Require if has_tcp_host(config) => builder.with_root_certificates(system_roots()?),
+        SslMode::Require if has_tcp_host(config) => {
+            builder.with_root_certificates(tls.system_roots("sslmode=require")?)
+        }
         _ => builder.with_root_certificates(RootCertStore::empty()),
     };
     Ok(MakeRustlsConnect::new(builder.with_no_client_auth()))
@@ -37,20 +39,6 @@ pub(crate) fn connector(config: &Config) -> Result<MakeRustlsConnect, StoreError
 /// TLS is for TCP only.
 fn has_tcp_host(config: &Config) -> bool {
     !config.get_hostaddrs().is_empty() || config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
-}
-
-fn system_roots() -> Result<RootCertStore, StoreError> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added > 0 {
-        return Ok(roots);
-    }
-    let why = found.errors.into_iter().next().map_or_else(
-        || "sslmode=require, but this system trusts no certificate authority".into(),
-        |error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>,
-    );
-    Err(failure(Operation::Connect, StoreErrorKind::Tls, why))
 }
 
 /// Takes any certificate, as long as the server has its key.

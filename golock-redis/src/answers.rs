@@ -6,9 +6,9 @@ use fred::error::{Error as DriverError, ErrorKind};
 use fred::types::Value;
 use golock_core::store::{
     AcquireAnswer, HandOverAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
-    StoreErrorKind,
+    StoreErrorKind, from_micros,
 };
-use golock_core::{FencingToken, Holder, Label, LockName, LostReason};
+use golock_core::{FencingToken, Holder, Label, LockName};
 
 use crate::error::failure;
 
@@ -73,24 +73,14 @@ impl Reply {
     }
 
     pub(crate) fn renewed(&self) -> Result<RenewAnswer, StoreError> {
-        Ok(match &*self.word {
-            "renewed" => RenewAnswer::renewed(self.time(Operation::Renew, 0)?),
-            "gone" => RenewAnswer::Lost(LostReason::RowGone),
-            "revoked" => RenewAnswer::Lost(LostReason::Revoked),
-            "taken" => RenewAnswer::Lost(LostReason::Taken),
-            "expired" => RenewAnswer::Lost(LostReason::Expired),
-            _ => return Err(self.unexpected(Operation::Renew)),
-        })
+        let doing = Operation::Renew;
+        // Only a lease that was renewed has something left.
+        let remaining = if self.rest.is_empty() { Duration::ZERO } else { self.time(doing, 0)? };
+        RenewAnswer::from_outcome(&self.word, remaining).ok_or_else(|| self.unexpected(doing))
     }
 
     pub(crate) fn released(&self) -> Result<ReleaseAnswer, StoreError> {
-        Ok(match &*self.word {
-            "released" => ReleaseAnswer::Released,
-            "already" => ReleaseAnswer::AlreadyReleased,
-            "taken" => ReleaseAnswer::NotYours(LostReason::Taken),
-            "gone" => ReleaseAnswer::NotYours(LostReason::RowGone),
-            _ => return Err(self.unexpected(Operation::Release)),
-        })
+        ReleaseAnswer::from_outcome(&self.word).ok_or_else(|| self.unexpected(Operation::Release))
     }
 
     pub(crate) fn handed_over(&self) -> Result<HandOverAnswer, StoreError> {
@@ -125,8 +115,8 @@ impl Reply {
     }
 
     fn holder(&self, operation: Operation) -> Result<Holder, StoreError> {
-        let label = self.rest.first().map(Value::as_bytes).and_then(|bytes| bytes.map(label));
-        let label = label.ok_or_else(|| self.unexpected(operation))??;
+        let label = self.rest.first().and_then(Value::as_bytes).map(Label::read);
+        let label = label.ok_or_else(|| self.unexpected(operation))?;
         Ok(Holder::new(label, self.time(operation, 1)?, self.time(operation, 2)?, self.token(operation, 3)?))
     }
 
@@ -134,10 +124,8 @@ impl Reply {
         self.number(operation, at).map(FencingToken::new)
     }
 
-    /// Nothing less than nothing: the server's clock may be set back.
     fn time(&self, operation: Operation, at: usize) -> Result<Duration, StoreError> {
-        let micros = self.number(operation, at)?;
-        Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+        self.number(operation, at).map(from_micros)
     }
 
     fn number(&self, operation: Operation, at: usize) -> Result<i64, StoreError> {
@@ -151,11 +139,4 @@ impl Reply {
             format!("an answer that golock's scripts don't give: {}", self.word),
         )
     }
-}
-
-/// A label that somebody else wrote into the hash must not hide the lock.
-fn label(bytes: &[u8]) -> Result<Label, StoreError> {
-    Label::new(&*String::from_utf8_lossy(bytes))
-        .or_else(|_| Label::new("(unreadable)"))
-        .map_err(|error| failure(Operation::Inspect, StoreErrorKind::Other, error))
 }

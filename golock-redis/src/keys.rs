@@ -27,7 +27,7 @@ impl Prefix {
 
     /// The name of a key; `None` if no name has that key.
     pub(crate) fn name(&self, key: &[u8]) -> Option<LockName> {
-        name(key.strip_prefix(self.0.as_bytes())?)
+        LockName::read(key.strip_prefix(self.0.as_bytes())?)
     }
 
     /// The channel that tells of freed names; `lua/prelude.lua` makes it out in the same way.
@@ -50,11 +50,6 @@ impl Prefix {
             .collect();
         format!("{pattern}*")
     }
-}
-
-/// The name with these bytes, if there is one.
-pub(crate) fn name(bytes: &[u8]) -> Option<LockName> {
-    LockName::new(std::str::from_utf8(bytes).ok()?).ok()
 }
 
 /// A glob pattern that matches this text and nothing else.

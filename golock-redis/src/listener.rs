@@ -5,13 +5,14 @@ use std::sync::Arc;
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::{Message, Value};
 use futures_util::stream;
+use golock_core::LockName;
 use golock_core::store::{Operation, StoreError, Wakeup, Wakeups};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::{debug, warn};
 
 use crate::error::call_failed;
-use crate::keys::{self, Prefix};
+use crate::keys::Prefix;
 use crate::link::{Link, Setup};
 
 /// A stream that begins when the server has confirmed that it listens, and ends with its connection.
@@ -68,7 +69,7 @@ impl Listener {
         };
         match message {
             Ok(message) => {
-                let name = message.value.as_bytes().and_then(keys::name);
+                let name = message.value.as_bytes().and_then(LockName::read);
                 // Somebody else's message: look again, as after one that was missed.
                 Some(name.map_or(Wakeup::Listening, Wakeup::Freed))
             }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use fred::util::sha1_hash;
+use golock_core::store::without_comments;
 
 /// A script as the server runs and knows it: for any number of names, on one node.
 pub(crate) struct Script {
@@ -32,10 +33,4 @@ impl Script {
         let text = without_comments(&format!("{prelude}\nlocal function one(...)\n{own}\nend\n{each}"));
         Self { sha1: sha1_hash(&text), text }
     }
-}
-
-/// The comments are for those who read the files.
-fn without_comments(lua: &str) -> String {
-    let lines = lua.lines().map(str::trim).filter(|line| !line.starts_with("--") && !line.is_empty());
-    lines.collect::<Vec<_>>().join("\n")
 }

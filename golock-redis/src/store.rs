@@ -13,7 +13,7 @@ use fred::types::{Key, Value};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    StoreErrorKind, Wakeups,
+    StoreErrorKind, Wakeups, micros,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 
@@ -362,9 +362,4 @@ impl fmt::Debug for RedisStore {
             .field("prefix", &self.prefix.as_str())
             .finish_non_exhaustive()
     }
-}
-
-/// Whole microseconds, no less than asked for.
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(i64::MAX)
 }

@@ -1,22 +1,23 @@
-//! TLS by rustls, with the system's certificate authorities, and with a provider of its own: the process-wide one is the
-//! application's affair.
+//! TLS, and why a connection fails that has too much or too little of it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fred::types::config::{Server, TlsConfig, TlsConnector};
-use golock_core::store::{Operation, StoreError, StoreErrorKind};
-use rustls::crypto::ring;
+use golock_core::StoreError;
+use golock_core::tls::Tls;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls::{ClientConnection, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::error::failure;
+use crate::error::BACKEND;
 
 /// The server's certificate has to be valid, and its own.
 pub(crate) fn config() -> Result<TlsConfig, StoreError> {
-    let config = builder()?.with_root_certificates(system_roots()?).with_no_client_auth();
+    let tls = Tls::of(BACKEND);
+    let roots = tls.system_roots("rediss://")?;
+    let config = tls.builder()?.with_root_certificates(roots).with_no_client_auth();
     Ok(TlsConnector::from(config).into())
 }
 
@@ -57,29 +58,10 @@ async fn any_answers(servers: &[Server], greeting: &[u8], with: &[u8], within: D
 
 /// What a client says first.
 fn greeting() -> Option<Vec<u8>> {
-    let config = builder().ok()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let config =
+        Tls::of(BACKEND).builder().ok()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     let name = ServerName::try_from("localhost").ok()?;
     let mut greeting = Vec::new();
     ClientConnection::new(Arc::new(config), name).ok()?.write_tls(&mut greeting).ok()?;
     Some(greeting)
-}
-
-fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, StoreError> {
-    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failure(Operation::Connect, StoreErrorKind::Tls, error))
-}
-
-fn system_roots() -> Result<RootCertStore, StoreError> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added > 0 {
-        return Ok(roots);
-    }
-    let why = found.errors.into_iter().next().map_or_else(
-        || "rediss://, but this system trusts no certificate authority".into(),
-        |error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>,
-    );
-    Err(failure(Operation::Connect, StoreErrorKind::Tls, why))
 }

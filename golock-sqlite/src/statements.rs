@@ -2,13 +2,13 @@
 
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, ListRequest, LockInfo, ReleaseAnswer, ReleaseRequest, RenewAnswer,
-    RenewRequest,
+    RenewRequest, fill, from_micros, micros,
 };
 use golock_core::{FencingToken, LockName, LostReason};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use std::time::Duration;
 
-use crate::answers::{Found, micros};
+use crate::answers::Found;
 use crate::table::Table;
 
 /// What is run, made once per store.
@@ -34,7 +34,7 @@ pub(crate) enum Ends {
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let table = table.to_string();
-        let made = |sql: &str| sql.replace("{table}", &table);
+        let made = |sql: &str| fill(sql, &[("table", &table)]);
         Self {
             acquire: made(include_str!("sql/acquire.sql")),
             renew: made(include_str!("sql/renew.sql")),
@@ -71,8 +71,7 @@ impl Statements {
         };
         let granted = statement
             .query_row(values, |row| {
-                let remaining = Duration::from_micros(row.get::<_, i64>(1)?.try_into().unwrap_or(0));
-                Ok(AcquireAnswer::granted(FencingToken::new(row.get(0)?), remaining))
+                Ok(AcquireAnswer::granted(FencingToken::new(row.get(0)?), from_micros(row.get(1)?)))
             })
             .optional()?;
         match granted {
@@ -95,7 +94,7 @@ impl Statements {
         };
         let remaining = statement.query_row(values, |row| row.get::<_, i64>(0)).optional()?;
         if let Some(remaining) = remaining {
-            return Ok(RenewAnswer::renewed(Duration::from_micros(remaining.try_into().unwrap_or(0))));
+            return Ok(RenewAnswer::renewed(from_micros(remaining)));
         }
         Ok(RenewAnswer::Lost(match self.look(connection, &request.name)? {
             None => LostReason::RowGone,

@@ -49,6 +49,19 @@ impl RenewAnswer {
     pub fn renewed(remaining: Duration) -> Self {
         Self::Renewed { remaining }
     }
+
+    /// From a statement's word for the outcome, `renewed`, `gone`, `revoked`, `expired` or `taken`, and what then remains. `None`:
+    /// another word.
+    pub fn from_outcome(outcome: &str, remaining: Duration) -> Option<Self> {
+        Some(match outcome {
+            "renewed" => Self::renewed(remaining),
+            "gone" => Self::Lost(LostReason::RowGone),
+            "revoked" => Self::Lost(LostReason::Revoked),
+            "expired" => Self::Lost(LostReason::Expired),
+            "taken" => Self::Lost(LostReason::Taken),
+            _ => return None,
+        })
+    }
 }
 
 /// The answer to one [`ReleaseRequest`](super::ReleaseRequest).
@@ -61,6 +74,29 @@ pub enum ReleaseAnswer {
     AlreadyReleased,
     /// It held nothing: another grant took the name (`Taken`), or there was no row (`RowGone`).
     NotYours(LostReason),
+}
+
+impl ReleaseAnswer {
+    /// From a statement's word for the outcome: `released`, `already`, `taken` or `gone`. `None`: another word.
+    pub fn from_outcome(outcome: &str) -> Option<Self> {
+        Some(match outcome {
+            "released" => Self::Released,
+            "already" => Self::AlreadyReleased,
+            "taken" => Self::NotYours(LostReason::Taken),
+            "gone" => Self::NotYours(LostReason::RowGone),
+            _ => return None,
+        })
+    }
+}
+
+/// The answers in the order of the requests, each given with the place of its request, counted from 0. `None`: a request has
+/// none.
+pub fn in_order<A>(requests: usize, answers: impl IntoIterator<Item = (usize, A)>) -> Option<Vec<A>> {
+    let mut places: Vec<Option<A>> = (0..requests).map(|_| None).collect();
+    for (at, answer) in answers {
+        *places.get_mut(at)? = Some(answer);
+    }
+    places.into_iter().collect()
 }
 
 /// The answer to a [`HandOverRequest`](super::HandOverRequest).

@@ -109,6 +109,11 @@ impl Operation {
             Self::Purge => "purge",
         }
     }
+
+    /// It takes the next fencing token, or may have to: of all numbers in such a statement, only the token can be too large.
+    pub fn takes_a_token(self) -> bool {
+        matches!(self, Self::Acquire | Self::Release | Self::HandOver | Self::Revoke | Self::ForceUnlock)
+    }
 }
 
 impl fmt::Display for Operation {
@@ -157,6 +162,15 @@ impl StoreErrorKind {
     /// The call surely changed nothing, and nothing of it still runs on the server.
     pub fn took_no_effect(self) -> bool {
         !matches!(self, Self::Connection | Self::Timeout | Self::Other)
+    }
+
+    /// The kind that a call has failed with as a whole, if this is what a part of it failed with after another part had taken effect.
+    pub fn of_a_part(self) -> Self {
+        match self {
+            kind if !kind.took_no_effect() => kind,
+            kind if kind.is_transient() => Self::Timeout,
+            _ => Self::Other,
+        }
     }
 }
 

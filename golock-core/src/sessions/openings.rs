@@ -1,50 +1,23 @@
 //! Sessions that are being opened: each in a task of its own, which goes on when nobody waits for it any more.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::pending;
 use std::panic::resume_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::task::{JoinError, JoinHandle};
 
-/// Openings of sessions, for a backend that opens them when a call needs one.
-///
-/// The engine drops a call that takes too long, to try again while there is time. A session that is opened inside of the call goes
-/// with it: where logging in takes longer than that, each call begins anew, and none is ever served. So an opening whose
-/// caller is gone goes on here, and the next caller takes it over.
+/// Openings of sessions, for a pool that opens them when a call needs one.
 ///
 /// An opening is begun only if none is left behind: in a pool of four there are never more than four, sessions and openings
 /// together. Each opening bounds itself in time; dropping this ends those that nobody waits for.
-///
-/// ```
-/// # use std::time::Duration;
-/// use golock_core::Openings;
-///
-/// # struct Session;
-/// # impl Session { fn is_open(&self) -> bool { true } }
-/// # async fn log_in() -> Result<Session, &'static str> { Ok(Session) }
-/// async fn session(openings: &Openings<Session, &'static str>) -> Result<Session, &'static str> {
-///     let opening = async {
-///         tokio::time::timeout(Duration::from_secs(5), log_in()).await.unwrap_or(Err("too late"))
-///     };
-///     openings.session(|left_behind| left_behind.is_open(), opening).await
-/// }
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() { session(&Openings::new()).await.unwrap_or_else(|error| panic!("{error}")); }
-/// ```
-pub struct Openings<T, E> {
+pub(super) struct Openings<T, E> {
     left: Mutex<VecDeque<Task<T, E>>>,
 }
 
 type Task<T, E> = JoinHandle<Result<T, E>>;
 
 impl<T: Send + 'static, E: Send + 'static> Openings<T, E> {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// A session: one that another began to open and did not wait for, else a new one by `opening`, in a task of its own.
     ///
     /// One that was left behind may have to be waited for still, or may have been open, and unused, for a while: `fits` says
@@ -59,7 +32,7 @@ impl<T: Send + 'static, E: Send + 'static> Openings<T, E> {
     ///
     /// # Panics
     /// If `opening` does, and outside of a tokio runtime.
-    pub async fn session(
+    pub(super) async fn session(
         &self,
         mut fits: impl FnMut(&mut T) -> bool,
         opening: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -120,12 +93,6 @@ impl<T, E> Drop for Openings<T, E> {
     }
 }
 
-impl<T, E> fmt::Debug for Openings<T, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Openings").field("left", &self.left().len()).finish()
-    }
-}
-
 /// An opening that somebody waits for. If that one is dropped first, it is left behind.
 struct Awaited<'a, T, E> {
     openings: &'a Openings<T, E>,
@@ -172,7 +139,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn opening_slower_than_any_callers_patience_serves_one_of_them() {
-        let (openings, counted) = (Openings::new(), Counted::default());
+        let (openings, counted) = (Openings::default(), Counted::default());
         for _ in 0..2 {
             let given_up = timeout(PATIENCE, session(&openings, &counted, Ok(()))).await;
             assert!(given_up.is_err(), "opened too soon");
@@ -186,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn session_opened_for_nobody_is_there_for_the_next() {
-        let (openings, counted) = (Openings::new(), Counted::default());
+        let (openings, counted) = (Openings::default(), Counted::default());
         assert!(timeout(PATIENCE, session(&openings, &counted, Ok(()))).await.is_err());
         sleep(LOGIN * 10).await;
         assert!(session(&openings, &counted, Err("its own")).await.is_ok());
@@ -194,7 +161,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failure_is_told_to_who_began_it_and_to_nobody_else() {
-        let (openings, counted) = (Openings::new(), Counted::default());
+        let (openings, counted) = (Openings::default(), Counted::default());
         assert_eq!(session(&openings, &counted, Err("refused")).await, Err("refused"));
         assert!(timeout(PATIENCE, session(&openings, &counted, Err("refused"))).await.is_err());
         assert!(session(&openings, &counted, Ok(())).await.is_ok());
@@ -202,7 +169,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn callers_at_once_have_an_opening_each() {
-        let (openings, counted) = (Openings::new(), Counted::default());
+        let (openings, counted) = (Openings::default(), Counted::default());
         let (one, other) =
             tokio::join!(session(&openings, &counted, Ok(())), session(&openings, &counted, Err("other")));
         assert!(one.is_ok());
@@ -211,7 +178,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn dropped_openings_end() {
-        let (openings, counted) = (Openings::new(), Counted::default());
+        let (openings, counted) = (Openings::default(), Counted::default());
         assert!(timeout(PATIENCE, session(&openings, &counted, Ok(()))).await.is_err());
         drop(openings);
         tokio::task::yield_now().await;
@@ -221,7 +188,7 @@ mod tests {
     #[test]
     fn opening_whose_runtime_has_ended_is_none() {
         let in_a_runtime = || runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (openings, counted) = (Openings::new(), Counted::default());
+        let (openings, counted) = (Openings::default(), Counted::default());
         let given_up = in_a_runtime()
             .block_on(async { timeout(LOGIN / 100, session(&openings, &counted, Ok(()))).await });
         assert!(given_up.is_err());
@@ -234,7 +201,7 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "no provider")]
     async fn panic_of_an_opening_is_its_callers() {
-        let openings = Openings::<(), ()>::new();
+        let openings = Openings::<(), ()>::default();
         let _ = openings.begin(async { panic!("no provider") }).await;
     }
 }

@@ -1,0 +1,395 @@
+//! A backend's own sessions with its server: a pool for each purpose, never the application's.
+
+mod openings;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::{
+    Manager, Metrics, Object, Pool, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult,
+};
+use tokio::time::timeout;
+
+use self::openings::Openings;
+use crate::store::{Operation, StoreError, StoreErrorKind};
+
+/// How a backend opens its sessions, and what the failures of its driver mean for them.
+pub trait Opener: Send + Sync + 'static {
+    /// What is opened: a connection, told all that golock's statements rest on.
+    type Session: Send + 'static;
+    /// What a call on it fails with.
+    type Error;
+    /// How errors name the backend.
+    const BACKEND: &'static str;
+
+    /// Opens a session. [`Sessions`] bounds it in time.
+    fn open(&self) -> impl Future<Output = Result<Self::Session, StoreError>> + Send;
+
+    /// Nothing is known of its having ended: asked before each use, so it costs no round trip.
+    fn is_open(session: &Self::Session) -> bool;
+
+    /// A call that failed.
+    fn failed(operation: Operation, error: Self::Error) -> StoreError;
+
+    /// The server answered the call with an error, and that is all: the next call on this session is answered by its own answer,
+    /// and has a better chance on no other.
+    fn leaves_usable(error: &Self::Error) -> bool;
+
+    /// The server took the call back for another's sake, and it may be made again at once.
+    fn is_worth_another_try(error: &Self::Error) -> bool;
+}
+
+/// Sessions for one purpose: whoever needs one waits only for others with the same purpose.
+///
+/// They are opened when they are needed. A session that is opened inside of a call would be lost with it where the engine drops a
+/// call that takes too long, to try again while there is time: where logging in takes longer than that, none would ever be served.
+/// So an opening whose caller is gone goes on, in a task of its own, and the next caller takes it over. Sessions and openings
+/// together are never more than the pool may have; dropping the pool ends them.
+///
+/// ```
+/// # use std::time::Duration;
+/// use golock_core::sessions::{Opener, Sessions};
+/// use golock_core::store::{Operation, StoreError, StoreErrorKind};
+///
+/// # struct Connection;
+/// # #[derive(Debug)] struct DriverError;
+/// # impl std::fmt::Display for DriverError {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("failed") }
+/// # }
+/// # impl std::error::Error for DriverError {}
+/// # impl Connection {
+/// #     fn is_closed(&self) -> bool { false }
+/// #     async fn count(&mut self, sql: &str) -> Result<usize, DriverError> { Ok(sql.len()) }
+/// # }
+/// # async fn connect(host: &str) -> Result<Connection, DriverError> { Ok(Connection) }
+/// struct Server {
+///     host: String,
+/// }
+///
+/// impl Opener for Server {
+///     type Session = Connection;
+///     type Error = DriverError;
+///     const BACKEND: &'static str = "mine";
+///
+///     async fn open(&self) -> Result<Connection, StoreError> {
+///         connect(&self.host).await.map_err(|error| Self::failed(Operation::Connect, error))
+///     }
+///
+///     fn is_open(session: &Connection) -> bool {
+///         !session.is_closed()
+///     }
+///
+///     fn failed(operation: Operation, error: DriverError) -> StoreError {
+///         StoreError::new(Self::BACKEND, operation, StoreErrorKind::Connection, error)
+///     }
+///
+///     fn leaves_usable(_: &DriverError) -> bool {
+///         false
+///     }
+///
+///     fn is_worth_another_try(_: &DriverError) -> bool {
+///         false
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), StoreError> {
+/// let sessions = Sessions::new(Server { host: "localhost".into() }, 4, Duration::from_secs(5));
+/// let purged = sessions
+///     .call(Operation::Purge, async |connection| connection.count("DELETE …").await)
+///     .await?;
+/// # assert!(purged > 0);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Sessions<O: Opener> {
+    pool: Pool<Opening<O>>,
+}
+
+impl<O: Opener> Sessions<O> {
+    /// At most so many, and at least one. Opening one may take so long.
+    pub fn new(opener: O, at_most: usize, within: Duration) -> Self {
+        let opening = Opening { opener: Arc::new(opener), within, openings: Openings::default() };
+        // The session used last is the one whose statements are prepared, and the least likely to have been closed meanwhile.
+        let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(at_most.max(1)) };
+        match Pool::builder(opening).config(config).build() {
+            Ok(pool) => Self { pool },
+            Err(error) => unreachable!("without timeouts no runtime is asked for: {error}"),
+        }
+    }
+
+    /// A session, of which nobody else has the use until it is dropped: one that is open, else a new one.
+    ///
+    /// # Errors
+    /// What [`Opener::open`] fails with, and [`StoreErrorKind::Timeout`] if it took too long.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves an opening that is under way to the next caller.
+    pub async fn session(&self) -> Result<InUse<O>, StoreError> {
+        let failed = |kind, why| StoreError::new(O::BACKEND, Operation::Connect, kind, why);
+        match self.pool.get().await {
+            Ok(opened) => Ok(InUse { opened: Some(opened), fit: true }),
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(error) => Err(failed(StoreErrorKind::Other, error.to_string())),
+        }
+    }
+
+    /// Makes one call, on a session: see [`InUse::call`].
+    ///
+    /// # Errors
+    /// Those of [`session`](Self::session), and of the call.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the session that the call was made on.
+    pub async fn call<T>(
+        &self,
+        operation: Operation,
+        call: impl AsyncFnOnce(&mut O::Session) -> Result<T, O::Error> + Clone,
+    ) -> Result<T, StoreError> {
+        self.session().await?.call(operation, call).await
+    }
+
+    /// Closes those that nobody uses.
+    pub fn close_idle(&self) {
+        self.pool.retain(|_, _| false);
+    }
+}
+
+impl<O: Opener> fmt::Debug for Sessions<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("backend", &O::BACKEND).finish_non_exhaustive()
+    }
+}
+
+/// A session in use. It goes back to its pool only if each of its calls was answered: one whose call was dropped on the way, or
+/// failed in a way that may have left something of its answer behind, is closed, so that nobody is given another's answer. The
+/// server then ends what it still does for it.
+pub struct InUse<O: Opener> {
+    opened: Option<Object<Opening<O>>>,
+    fit: bool,
+}
+
+impl<O: Opener> InUse<O> {
+    /// Makes a call, and once more if the server took it back for another's sake.
+    ///
+    /// # Errors
+    /// The call's. After one that leaves nothing usable, every call fails with [`StoreErrorKind::Connection`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the session.
+    pub async fn call<T>(
+        &mut self,
+        operation: Operation,
+        call: impl AsyncFnOnce(&mut O::Session) -> Result<T, O::Error> + Clone,
+    ) -> Result<T, StoreError> {
+        let Some(opened) = self.opened.as_deref_mut().filter(|_| self.fit) else {
+            let why = "the session was given up";
+            return Err(StoreError::new(O::BACKEND, operation, StoreErrorKind::Connection, why));
+        };
+        self.fit = false;
+        let outcome = match call.clone()(&mut opened.session).await {
+            Err(error) if O::is_worth_another_try(&error) => call(&mut opened.session).await,
+            outcome => outcome,
+        };
+        self.fit = outcome.as_ref().err().is_none_or(O::leaves_usable);
+        outcome.map_err(|error| O::failed(operation, error))
+    }
+
+    /// It has been open, and unused, for a while before: the server may have ended it meanwhile without its having shown.
+    pub fn was_idle(&self) -> bool {
+        self.opened
+            .as_ref()
+            .is_some_and(|opened| opened.was_left_behind || Object::metrics(opened).recycle_count > 0)
+    }
+}
+
+impl<O: Opener> Drop for InUse<O> {
+    fn drop(&mut self) {
+        if let Some(opened) = self.opened.take().filter(|_| !self.fit) {
+            drop(Object::take(opened));
+        }
+    }
+}
+
+impl<O: Opener> fmt::Debug for InUse<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InUse").field("backend", &O::BACKEND).field("fit", &self.fit).finish_non_exhaustive()
+    }
+}
+
+/// A session that the pool keeps.
+struct Opened<S> {
+    session: S,
+    /// Whoever had it opened did not wait for it.
+    was_left_behind: bool,
+}
+
+/// Opens sessions for a pool.
+struct Opening<O: Opener> {
+    opener: Arc<O>,
+    within: Duration,
+    openings: Openings<Opened<O::Session>, StoreError>,
+}
+
+impl<O: Opener> Manager for Opening<O> {
+    type Type = Opened<O::Session>;
+    type Error = StoreError;
+
+    async fn create(&self) -> Result<Self::Type, StoreError> {
+        let (opener, within) = (Arc::clone(&self.opener), self.within);
+        let opening = async move {
+            // Some drivers' futures are so large that, passed through the callers' frames, they would fill a debug build's stack.
+            let session = timeout(within, Box::pin(opener.open())).await.unwrap_or_else(|_| {
+                let why = "no session within the request timeout";
+                Err(StoreError::new(O::BACKEND, Operation::Connect, StoreErrorKind::Timeout, why))
+            })?;
+            Ok(Opened { session, was_left_behind: false })
+        };
+        let fits = |left_behind: &mut Self::Type| {
+            left_behind.was_left_behind = true;
+            O::is_open(&left_behind.session)
+        };
+        self.openings.session(fits, opening).await
+    }
+
+    async fn recycle(&self, opened: &mut Self::Type, _: &Metrics) -> RecycleResult<StoreError> {
+        if O::is_open(&opened.session) { Ok(()) } else { Err(RecycleError::message("closed")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
+    use tokio::time::{sleep, timeout};
+
+    use super::{Opener, Sessions};
+    use crate::store::{Operation, StoreError, StoreErrorKind as Kind};
+
+    /// Counts the sessions that it has opened; a session is its number.
+    #[derive(Default)]
+    struct Counting {
+        opened: AtomicUsize,
+        takes: Duration,
+    }
+
+    /// What calls fail with.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Failure {
+        Harmless,
+        Deadlock,
+        Broken,
+    }
+
+    impl Opener for Counting {
+        type Session = usize;
+        type Error = Failure;
+        const BACKEND: &'static str = "counting";
+
+        async fn open(&self) -> Result<usize, StoreError> {
+            sleep(self.takes).await;
+            Ok(self.opened.fetch_add(1, Ordering::Relaxed))
+        }
+
+        fn is_open(_: &usize) -> bool {
+            true
+        }
+
+        fn failed(operation: Operation, error: Failure) -> StoreError {
+            let kind = if error == Failure::Broken { Kind::Connection } else { Kind::Conflict };
+            StoreError::new(Self::BACKEND, operation, kind, "failed")
+        }
+
+        fn leaves_usable(error: &Failure) -> bool {
+            *error != Failure::Broken
+        }
+
+        fn is_worth_another_try(error: &Failure) -> bool {
+            *error == Failure::Deadlock
+        }
+    }
+
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    fn one() -> Sessions<Counting> {
+        Sessions::new(Counting::default(), 1, WITHIN)
+    }
+
+    async fn number(sessions: &Sessions<Counting>) -> usize {
+        sessions.call(Operation::Renew, async |session| Ok(*session)).await.unwrap()
+    }
+
+    async fn fail(sessions: &Sessions<Counting>, with: Failure) -> Kind {
+        sessions.call::<()>(Operation::Renew, async |_| Err(with)).await.unwrap_err().kind()
+    }
+
+    #[tokio::test]
+    async fn session_is_used_again_unless_a_call_has_broken_it() {
+        let sessions = one();
+        assert_eq!(number(&sessions).await, 0);
+        assert_eq!(fail(&sessions, Failure::Harmless).await, Kind::Conflict);
+        assert_eq!(number(&sessions).await, 0);
+        assert_eq!(fail(&sessions, Failure::Broken).await, Kind::Connection);
+        assert_eq!(number(&sessions).await, 1);
+        sessions.close_idle();
+        assert_eq!(number(&sessions).await, 2);
+    }
+
+    #[tokio::test]
+    async fn session_whose_call_was_dropped_is_closed() {
+        let sessions = one();
+        let begun = Notify::new();
+        let call = sessions.call::<()>(Operation::Renew, async |_| {
+            begun.notify_one();
+            std::future::pending().await
+        });
+        tokio::select! {
+            _ = call => unreachable!("it never ends"),
+            () = begun.notified() => {}
+        }
+        assert_eq!(number(&sessions).await, 1);
+    }
+
+    #[tokio::test]
+    async fn broken_session_takes_no_more_calls() {
+        let sessions = one();
+        let mut session = sessions.session().await.unwrap();
+        assert!(!session.was_idle());
+        let broken = session.call::<()>(Operation::Renew, async |_| Err(Failure::Broken)).await;
+        assert!(broken.is_err());
+        let next = session.call(Operation::Renew, async |session| Ok(*session)).await;
+        assert_eq!(next.unwrap_err().kind(), Kind::Connection);
+    }
+
+    #[tokio::test]
+    async fn call_that_was_taken_back_is_made_once_more() {
+        let sessions = one();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let deadlocked = sessions
+            .call(Operation::Renew, async |_| match calls.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(Failure::Deadlock),
+                _ => Ok(()),
+            })
+            .await;
+        assert!(deadlocked.is_ok());
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        assert_eq!(fail(&sessions, Failure::Deadlock).await, Kind::Conflict);
+        assert!(sessions.session().await.unwrap().was_idle());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn opening_is_bounded_and_outlives_its_caller() {
+        let slow = |takes| Sessions::new(Counting { takes, ..Counting::default() }, 1, WITHIN);
+        let too_slow = slow(WITHIN * 2).session().await.err().unwrap();
+        assert_eq!((too_slow.operation(), too_slow.kind()), (Operation::Connect, Kind::Timeout));
+
+        let sessions = slow(WITHIN / 2);
+        assert!(timeout(WITHIN / 4, sessions.session()).await.is_err());
+        let session = timeout(WITHIN / 3, sessions.session()).await.expect("it was begun anew").unwrap();
+        assert!(session.was_idle());
+    }
+}
