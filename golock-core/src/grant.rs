@@ -19,8 +19,8 @@ impl GrantId {
         &self.0
     }
 
-    /// Whether a row has it.
-    pub fn is(&self, stored: Option<&[u8]>) -> bool {
+    /// Whether this is what a row has: `None` is no grant.
+    pub fn matches(&self, stored: Option<&[u8]>) -> bool {
         stored == Some(self.0.as_slice())
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod backend;
 mod builder;
 mod engine;
 mod error;
@@ -12,11 +13,7 @@ mod memory;
 pub mod metrics;
 mod name;
 mod options;
-#[cfg(feature = "sessions")]
-pub mod sessions;
 pub mod store;
-#[cfg(feature = "tls")]
-pub mod tls;
 mod token;
 
 pub use async_trait::async_trait;

@@ -1,8 +1,8 @@
 //! From rows to answers.
 
+use golock_core::backend::{from_micros, in_order};
 use golock_core::store::{
-    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind, from_micros,
-    in_order,
+    AcquireAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError, StoreErrorKind,
 };
 use golock_core::{FencingToken, Holder, Label};
 use tiberius::{FromSql, Row};
@@ -32,20 +32,24 @@ pub(crate) fn renewed(order: &[usize], rows: &[Row]) -> Result<Vec<RenewAnswer>,
         let at = usize::try_from(nr).ok().and_then(|nr| order.get(nr).copied());
         let outcome = column(doing, row, "outcome")?;
         let remaining: Option<i64> = row.try_get("remaining").map_err(|error| call_failed(doing, error))?;
-        Ok(at.zip(RenewAnswer::from_outcome(outcome, from_micros(remaining.unwrap_or(0)))))
+        let answer = RenewAnswer::from_outcome(outcome, remaining.map(from_micros));
+        Ok((at.unwrap_or(usize::MAX), answer.ok_or_else(|| unexpected(doing, outcome))?))
     };
     let answers: Result<Vec<_>, _> = rows.iter().map(answer).collect();
-    in_order(order.len(), answers?.into_iter().flatten()).ok_or_else(|| {
+    in_order(order.len(), answers?).ok_or_else(|| {
         failure(doing, StoreErrorKind::Other, format!("{} answers to {} requests", rows.len(), order.len()))
     })
 }
 
 pub(crate) fn released(row: Option<&Row>) -> Result<ReleaseAnswer, StoreError> {
     let doing = Operation::Release;
-    let outcome = row.map(|row| column(doing, row, "outcome")).transpose()?;
-    outcome
-        .and_then(ReleaseAnswer::from_outcome)
-        .ok_or_else(|| failure(doing, StoreErrorKind::Other, "no answer"))
+    let row = row.ok_or_else(|| failure(doing, StoreErrorKind::Other, "no answer"))?;
+    let outcome = column(doing, row, "outcome")?;
+    ReleaseAnswer::from_outcome(outcome).ok_or_else(|| unexpected(doing, outcome))
+}
+
+fn unexpected(doing: Operation, outcome: &str) -> StoreError {
+    failure(doing, StoreErrorKind::Other, format!("the outcome is {outcome}"))
 }
 
 pub(crate) fn listed(doing: Operation, row: &Row) -> Result<LockInfo, StoreError> {

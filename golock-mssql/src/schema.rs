@@ -1,6 +1,7 @@
 //! Creating the table.
 
-use golock_core::store::{Creation, Operation, StoreError};
+use golock_core::backend::Creation;
+use golock_core::store::{Operation, StoreError};
 
 use crate::answers::column;
 use crate::error::is_collision;
@@ -15,8 +16,8 @@ pub(crate) async fn ensure(
     table: &Table,
     statements: &Statements,
 ) -> Result<(), StoreError> {
-    let table = table.to_string();
     let exists = || async {
+        let table = table.to_string();
         let rows = lane.query(Operation::CreateSchema, &statements.exists, &[&table]).await?;
         rows.first().map_or(Ok(false), |row| column(Operation::CreateSchema, row, "is_there"))
     };

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use golock_core::sessions::{Opener, Sessions};
+use golock_core::backend::sessions::{Opener, Sessions};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tiberius::error::Error as DriverError;
@@ -52,7 +52,7 @@ impl Lane {
         self.sessions.call(operation, run).await
     }
 
-    /// Runs statements without parameters.
+    /// Runs statements without parameters; once more after a deadlock.
     pub(crate) async fn execute(&self, operation: Operation, sql: &str) -> Result<(), StoreError> {
         let run = async |session: &mut Session| {
             session.client.simple_query(sql).await?.into_results().await.map(drop)

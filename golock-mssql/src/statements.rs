@@ -1,6 +1,6 @@
 //! The statements, read from `sql/` and made out for one table.
 
-use golock_core::store::{fill, without_comments};
+use golock_core::backend::{fill, without_comments};
 
 use crate::table::{Table, literal, quoted};
 
@@ -26,12 +26,13 @@ const RENEWAL: usize = 5;
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let name = table.to_string();
-        let made = |sql: &str| fill(&without_comments(sql), &[("table", &name)]);
+        let named = |sql: &str| fill(sql, &[("table", &name)]);
+        let made = |sql: &str| named(&without_comments(sql));
         let renew = without_comments(include_str!("sql/renew.sql"));
         let schema = creation(table);
         Self {
             acquire: made(include_str!("sql/acquire.sql")),
-            renew: renew.split("{want}").map(made).collect(),
+            renew: renew.split("{want}").map(named).collect(),
             release: made(include_str!("sql/release.sql")),
             fence: made(include_str!("sql/fence.sql")),
             list: made(include_str!("sql/list.sql")),

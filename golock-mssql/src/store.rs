@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use golock_core::backend::{Creation, micros};
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, Creation, ListRequest, LockInfo, LockStore, MarkRequest,
-    Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups, micros,
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
+    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use tiberius::{Config, ToSql};
@@ -68,7 +69,7 @@ impl MssqlStore {
     }
 
     /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The
-    /// first call of a lock does the same.
+    /// first call of a lock does the same. If all sessions are in use, it waits for one.
     ///
     /// # Errors
     /// [`StoreError`], transient if the server could not be reached in time.

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use golock_core::backend::from_micros;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
-    StoreErrorKind, from_micros,
+    StoreErrorKind,
 };
 use golock_core::{FencingToken, Holder, Label, LockName, LostReason};
 use mysql_async::prelude::FromRow;
@@ -35,9 +36,9 @@ pub(crate) enum Renewal {
 pub(crate) fn acquired(request: &AcquireRequest, row: Option<Row>) -> Result<AcquireAnswer, StoreError> {
     let Some(row) = row else { return Ok(AcquireAnswer::Raced) };
     let found = Found::read(Operation::Acquire, row)?;
-    Ok(if request.grant.is(found.grant.as_deref()) {
+    Ok(if request.grant.matches(found.grant.as_deref()) {
         AcquireAnswer::granted(found.token, from_micros(found.remaining))
-    } else if found.remaining > 0 && !request.grant.is(found.released_grant.as_deref()) {
+    } else if found.remaining > 0 && !request.grant.matches(found.released_grant.as_deref()) {
         AcquireAnswer::Held(found.holder())
     } else {
         AcquireAnswer::Raced
@@ -56,9 +57,9 @@ pub(crate) fn acquired_of_many(
 
 pub(crate) fn renewed(row: Row) -> Result<Renewal, StoreError> {
     let (outcome, remaining): (String, Option<i64>) = read(Operation::Renew, row)?;
-    let remaining = from_micros(remaining.unwrap_or(0));
+    let remaining = remaining.map(from_micros);
     if outcome == "busy" {
-        return Ok(Renewal::Busy(RenewAnswer::renewed(remaining)));
+        return Ok(Renewal::Busy(RenewAnswer::renewed(remaining.unwrap_or_default())));
     }
     RenewAnswer::from_outcome(&outcome, remaining)
         .map(Renewal::Done)

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use golock_core::sessions::{InUse, Opener, Sessions};
+use golock_core::backend::sessions::{InUse, Opener, Sessions};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, Row};
@@ -69,7 +69,10 @@ async fn call_on(
 ) -> Result<Vec<Reply>, StoreError> {
     let run = async |conn: &mut Conn| {
         let replies = send(conn, text).await;
-        if replies.is_err() && is_transaction(text) {
+        if replies
+            .as_ref()
+            .is_err_and(|failure| failure.in_a_transaction && !is_worth_another_try(&failure.error))
+        {
             // The rows are let go before the engine asks for them one by one. Should it fail, the session's end does the same.
             let _ = conn.query_drop("ROLLBACK").await;
         }

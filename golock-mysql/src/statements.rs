@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use golock_core::store::{
-    AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest, fill, micros,
-    without_comments,
-};
+use golock_core::backend::{fill, micros, without_comments};
+use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
 use golock_core::{GrantId, LockName};
 
 use crate::table::Table;
@@ -296,11 +294,11 @@ mod tests {
     fn waits_for_locks_are_bounded_in_whole_seconds() {
         let settings = session_settings(Duration::from_millis(2_900), Duration::from_millis(5_500));
         assert!(settings.contains("\nlock_wait_timeout        = 2,"), "{settings}");
-        assert!(settings.contains("innodb_lock_wait_timeout = 2"), "{settings}");
-        assert!(settings.contains("max_execution_time = 5500"), "{settings}");
-        assert!(settings.contains("max_statement_time = 5.500"), "{settings}");
+        assert!(settings.contains("innodb_lock_wait_timeout = 2\n"), "{settings}");
+        assert!(settings.contains("max_execution_time = 5500 "), "{settings}");
+        assert!(settings.contains("max_statement_time = 5.500 "), "{settings}");
         assert!(!settings.contains(['{', '}']), "{settings}");
-        assert!(session_settings(Duration::ZERO, Duration::ZERO).contains("innodb_lock_wait_timeout = 1"));
+        assert!(session_settings(Duration::ZERO, Duration::ZERO).contains("innodb_lock_wait_timeout = 1\n"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! From rows to answers.
 
+use golock_core::backend::{from_micros, in_order};
 use golock_core::store::{
     AcquireAnswer, HandOverAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
-    StoreErrorKind, from_micros, in_order,
+    StoreErrorKind,
 };
 use golock_core::{FencingToken, Holder, Label, LockName};
 use tokio_postgres::Row;
@@ -17,7 +18,9 @@ pub(crate) fn each<T>(
     rows: &[Row],
     answer: impl Fn(&Row) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let place = |row| Ok(usize::try_from(column::<i64>(operation, row, "nr")? - 1).unwrap_or(usize::MAX));
+    let place = |row| {
+        Ok(usize::try_from(column::<i64>(operation, row, "nr")?.saturating_sub(1)).unwrap_or(usize::MAX))
+    };
     let answers: Result<Vec<_>, _> = rows.iter().map(|row| Ok((place(row)?, answer(row)?))).collect();
     in_order(requests, answers?).ok_or_else(|| {
         failure(operation, StoreErrorKind::Other, format!("{} answers to {requests} requests", rows.len()))
@@ -38,14 +41,23 @@ pub(crate) fn acquired(row: &Row) -> Result<AcquireAnswer, StoreError> {
 
 /// `None`: the row is locked by another transaction, or changed just now.
 pub(crate) fn renewed(row: &Row) -> Result<Option<RenewAnswer>, StoreError> {
-    let remaining: Option<i64> = column(Operation::Renew, row, "remaining")?;
-    let outcome = column(Operation::Renew, row, "outcome")?;
-    Ok(RenewAnswer::from_outcome(outcome, from_micros(remaining.unwrap_or(0))))
+    let doing = Operation::Renew;
+    let (outcome, remaining) =
+        (column(doing, row, "outcome")?, column::<Option<i64>>(doing, row, "remaining")?);
+    if outcome == "busy" {
+        return Ok(None);
+    }
+    let answer = RenewAnswer::from_outcome(outcome, remaining.map(from_micros));
+    answer.map(Some).ok_or_else(|| unexpected(doing, outcome))
 }
 
 /// `None`: the row is locked by another transaction, or changed just now.
 pub(crate) fn released(row: &Row) -> Result<Option<ReleaseAnswer>, StoreError> {
-    column(Operation::Release, row, "outcome").map(ReleaseAnswer::from_outcome)
+    let doing = Operation::Release;
+    match column(doing, row, "outcome")? {
+        "busy" => Ok(None),
+        outcome => ReleaseAnswer::from_outcome(outcome).map(Some).ok_or_else(|| unexpected(doing, outcome)),
+    }
 }
 
 /// Of a hand-over that gave the grant back: whether the next has the name.
@@ -73,6 +85,10 @@ fn holder(operation: Operation, row: &Row) -> Result<Holder, StoreError> {
         from_micros(column(operation, row, "remaining")?),
         FencingToken::new(column(operation, row, "token")?),
     ))
+}
+
+fn unexpected(operation: Operation, outcome: &str) -> StoreError {
+    failure(operation, StoreErrorKind::Other, format!("the outcome is {outcome}"))
 }
 
 pub(crate) fn column<'a, T: FromSql<'a>>(

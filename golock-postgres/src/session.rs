@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use deadpool::managed::Manager;
 use deadpool_postgres::{ClientWrapper, Pool};
-use golock_core::sessions::{Opener, Sessions};
-use golock_core::store::{Operation, StoreError, StoreErrorKind, fill, without_comments};
+use golock_core::backend::sessions::{Opener, Sessions};
+use golock_core::backend::{fill, without_comments};
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error as DriverError, Row, SimpleQueryMessage};
 
@@ -47,7 +48,7 @@ impl Lane {
         self.sessions.call(operation, run).await
     }
 
-    /// Runs statements without parameters.
+    /// Runs statements without parameters; once more after a deadlock.
     pub(crate) async fn execute(&self, operation: Operation, sql: &str) -> Result<(), StoreError> {
         self.sessions.call(operation, async |session| session.client.batch_execute(sql).await).await
     }

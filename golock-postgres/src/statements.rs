@@ -1,6 +1,6 @@
 //! The statements, read from `sql/` and made out for one table.
 
-use golock_core::store::{fill, without_comments};
+use golock_core::backend::{fill, without_comments};
 
 use crate::table::{Table, literal};
 

@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
+use golock_core::backend::{Creation, micros};
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, Creation, HandOverAnswer, HandOverRequest, ListRequest,
-    LockInfo, LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
-    StoreError, Wakeups, micros,
+    AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
+    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 
@@ -74,7 +75,7 @@ impl PostgresStore {
     }
 
     /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The
-    /// first call of a lock does the same.
+    /// first call of a lock does the same. If all sessions are in use, it waits for one.
     ///
     /// # Errors
     /// [`StoreError`], transient if the server could not be reached in time.
@@ -105,8 +106,7 @@ impl PostgresStore {
     }
 
     async fn table_is_there(&self) -> Result<(), StoreError> {
-        let (table, create) = (self.table.to_string(), &self.statements.create);
-        schema::ensure(&self.creation, &self.acquiring, &table, create).await
+        schema::ensure(&self.creation, &self.acquiring, &self.table, &self.statements.create).await
     }
 
     /// `None` for each lease whose row is locked by another transaction.

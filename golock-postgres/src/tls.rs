@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use golock_core::StoreError;
-use golock_core::tls::Tls;
+use golock_core::backend::tls::Tls;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};

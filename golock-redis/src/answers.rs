@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use fred::error::{Error as DriverError, ErrorKind};
 use fred::types::Value;
+use golock_core::backend::from_micros;
 use golock_core::store::{
     AcquireAnswer, HandOverAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
-    StoreErrorKind, from_micros,
+    StoreErrorKind,
 };
 use golock_core::{FencingToken, Holder, Label, LockName};
 
@@ -74,9 +75,7 @@ impl Reply {
 
     pub(crate) fn renewed(&self) -> Result<RenewAnswer, StoreError> {
         let doing = Operation::Renew;
-        // Only a lease that was renewed has something left.
-        let remaining = if self.rest.is_empty() { Duration::ZERO } else { self.time(doing, 0)? };
-        RenewAnswer::from_outcome(&self.word, remaining).ok_or_else(|| self.unexpected(doing))
+        RenewAnswer::from_outcome(&self.word, self.time(doing, 0).ok()).ok_or_else(|| self.unexpected(doing))
     }
 
     pub(crate) fn released(&self) -> Result<ReleaseAnswer, StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use fred::util::sha1_hash;
-use golock_core::store::without_comments;
+use golock_core::backend::without_comments;
 
 /// A script as the server runs and knows it: for any number of names, on one node.
 pub(crate) struct Script {

@@ -10,10 +10,11 @@ use fred::interfaces::{ClientLike, ClusterInterface, KeysInterface};
 use fred::types::config::{Options, Server};
 use fred::types::scan::ScanType;
 use fred::types::{Key, Value};
+use golock_core::backend::micros;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    StoreErrorKind, Wakeups, micros,
+    StoreErrorKind, Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 

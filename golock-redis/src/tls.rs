@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fred::types::config::{Server, TlsConfig, TlsConnector};
 use golock_core::StoreError;
-use golock_core::tls::Tls;
+use golock_core::backend::tls::Tls;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

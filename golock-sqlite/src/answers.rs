@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use golock_core::store::{LockInfo, ReleaseAnswer, from_micros};
+use golock_core::backend::from_micros;
+use golock_core::store::{LockInfo, ReleaseAnswer};
 use golock_core::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -39,16 +40,17 @@ impl Found {
     /// Who holds the name, if it is not this grant. A grant that was released is refused too, but nobody needs to be
     /// named for that.
     pub(crate) fn refuses(self, grant: &GrantId) -> Option<Holder> {
-        let refuses =
-            self.is_alive() && !grant.is(self.grant.as_deref()) && !grant.is(self.released_grant.as_deref());
+        let refuses = self.is_alive()
+            && !grant.matches(self.grant.as_deref())
+            && !grant.matches(self.released_grant.as_deref());
         refuses.then(|| self.holder())
     }
 
     /// Why this grant could not be renewed.
     pub(crate) fn why_lost(&self, grant: &GrantId, token: FencingToken) -> LostReason {
-        if grant.is(self.released_grant.as_deref()) {
+        if grant.matches(self.released_grant.as_deref()) {
             LostReason::Revoked
-        } else if grant.is(self.grant.as_deref()) && self.token == token {
+        } else if grant.matches(self.grant.as_deref()) && self.token == token {
             LostReason::Expired
         } else {
             LostReason::Taken
@@ -57,9 +59,9 @@ impl Found {
 
     /// What a release by this grant will come to.
     pub(crate) fn released_by(&self, grant: &GrantId) -> ReleaseAnswer {
-        if grant.is(self.released_grant.as_deref()) {
+        if grant.matches(self.released_grant.as_deref()) {
             ReleaseAnswer::AlreadyReleased
-        } else if grant.is(self.grant.as_deref()) {
+        } else if grant.matches(self.grant.as_deref()) {
             ReleaseAnswer::Released
         } else {
             ReleaseAnswer::NotYours(LostReason::Taken)

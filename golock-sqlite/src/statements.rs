@@ -1,8 +1,9 @@
 //! The statements, read from `sql/`, made out for one table, and run.
 
+use golock_core::backend::{fill, from_micros, micros};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, ListRequest, LockInfo, ReleaseAnswer, ReleaseRequest, RenewAnswer,
-    RenewRequest, fill, from_micros, micros,
+    RenewRequest,
 };
 use golock_core::{FencingToken, LockName, LostReason};
 use rusqlite::{Connection, OptionalExtension, named_params};

@@ -50,11 +50,11 @@ impl RenewAnswer {
         Self::Renewed { remaining }
     }
 
-    /// From a statement's word for the outcome, `renewed`, `gone`, `revoked`, `expired` or `taken`, and what then remains. `None`:
-    /// another word.
-    pub fn from_outcome(outcome: &str, remaining: Duration) -> Option<Self> {
+    /// From a statement's word for the outcome, `renewed`, `gone`, `revoked`, `expired` or `taken`, and what remains if it was
+    /// renewed. `None`: another word, or nothing said of what remains.
+    pub fn from_outcome(outcome: &str, remaining: Option<Duration>) -> Option<Self> {
         Some(match outcome {
-            "renewed" => Self::renewed(remaining),
+            "renewed" => Self::renewed(remaining?),
             "gone" => Self::Lost(LostReason::RowGone),
             "revoked" => Self::Lost(LostReason::Revoked),
             "expired" => Self::Lost(LostReason::Expired),
@@ -87,16 +87,6 @@ impl ReleaseAnswer {
             _ => return None,
         })
     }
-}
-
-/// The answers in the order of the requests, each given with the place of its request, counted from 0. `None`: a request has
-/// none.
-pub fn in_order<A>(requests: usize, answers: impl IntoIterator<Item = (usize, A)>) -> Option<Vec<A>> {
-    let mut places: Vec<Option<A>> = (0..requests).map(|_| None).collect();
-    for (at, answer) in answers {
-        *places.get_mut(at)? = Some(answer);
-    }
-    places.into_iter().collect()
 }
 
 /// The answer to a [`HandOverRequest`](super::HandOverRequest).
@@ -153,4 +143,32 @@ pub enum Wakeup {
     Freed(LockName),
     /// The listener is lost, until the next `Listening`.
     Deaf,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ReleaseAnswer, RenewAnswer};
+    use crate::LostReason;
+
+    #[test]
+    fn words_of_statements_are_answers() {
+        let second = Some(Duration::from_secs(1));
+        let lost = |reason| Some(RenewAnswer::Lost(reason));
+        assert_eq!(RenewAnswer::from_outcome("renewed", second), second.map(RenewAnswer::renewed));
+        assert_eq!(RenewAnswer::from_outcome("renewed", None), None, "a lease of unknown length");
+        assert_eq!(RenewAnswer::from_outcome("gone", None), lost(LostReason::RowGone));
+        assert_eq!(RenewAnswer::from_outcome("revoked", None), lost(LostReason::Revoked));
+        assert_eq!(RenewAnswer::from_outcome("expired", None), lost(LostReason::Expired));
+        assert_eq!(RenewAnswer::from_outcome("taken", second), lost(LostReason::Taken));
+        assert_eq!(RenewAnswer::from_outcome("busy", second), None);
+
+        let not_yours = |reason| Some(ReleaseAnswer::NotYours(reason));
+        assert_eq!(ReleaseAnswer::from_outcome("released"), Some(ReleaseAnswer::Released));
+        assert_eq!(ReleaseAnswer::from_outcome("already"), Some(ReleaseAnswer::AlreadyReleased));
+        assert_eq!(ReleaseAnswer::from_outcome("taken"), not_yours(LostReason::Taken));
+        assert_eq!(ReleaseAnswer::from_outcome("gone"), not_yours(LostReason::RowGone));
+        assert_eq!(ReleaseAnswer::from_outcome(""), None);
+    }
 }

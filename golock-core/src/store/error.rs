@@ -192,3 +192,47 @@ impl fmt::Display for StoreErrorKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Operation, StoreErrorKind as Kind};
+
+    #[test]
+    fn failure_of_a_part_never_says_that_nothing_happened() {
+        for (part, whole) in [
+            (Kind::Conflict, Kind::Timeout),
+            (Kind::Unavailable, Kind::Timeout),
+            (Kind::Permission, Kind::Other),
+            (Kind::TokenExhausted, Kind::Other),
+            (Kind::Connection, Kind::Connection),
+            (Kind::Timeout, Kind::Timeout),
+            (Kind::Other, Kind::Other),
+        ] {
+            assert_eq!(part.of_a_part(), whole, "{part:?}");
+            assert!(!whole.took_no_effect());
+        }
+    }
+
+    #[test]
+    fn operations_that_grant_or_fence_take_a_token() {
+        let taking: Vec<&str> = [
+            Operation::Connect,
+            Operation::CreateSchema,
+            Operation::Acquire,
+            Operation::Renew,
+            Operation::Release,
+            Operation::HandOver,
+            Operation::MarkWaiting,
+            Operation::Inspect,
+            Operation::List,
+            Operation::Revoke,
+            Operation::ForceUnlock,
+            Operation::Purge,
+        ]
+        .into_iter()
+        .filter(|operation| operation.takes_a_token())
+        .map(Operation::as_str)
+        .collect();
+        assert_eq!(taking, ["acquire", "release", "hand over", "revoke", "force unlock"]);
+    }
+}

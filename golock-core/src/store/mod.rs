@@ -2,11 +2,8 @@
 
 mod answer;
 mod capabilities;
-mod creation;
 mod error;
 mod request;
-mod statement;
-mod time;
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,17 +13,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_core::Stream;
 
-pub use self::answer::{
-    AcquireAnswer, HandOverAnswer, LockInfo, ReleaseAnswer, RenewAnswer, Wakeup, in_order,
-};
+pub use self::answer::{AcquireAnswer, HandOverAnswer, LockInfo, ReleaseAnswer, RenewAnswer, Wakeup};
 pub use self::capabilities::Capabilities;
-pub use self::creation::Creation;
 pub use self::error::{Operation, StoreError, StoreErrorKind};
 pub use self::request::{
     AcquireRequest, HandOverRequest, ListRequest, MarkRequest, ReleaseRequest, RenewRequest,
 };
-pub use self::statement::{fill, without_comments};
-pub use self::time::{from_micros, micros};
 use crate::{FencingToken, LockName};
 
 /// What [`LockStore::wakeups`] returns.
@@ -64,7 +56,7 @@ pub type Wakeups = Pin<Box<dyn Stream<Item = Wakeup> + Send>>;
 ///   still run on the server, for at most [`request_timeout`](Capabilities::request_timeout) more; the
 ///   connection it ran on must not be used again, unless its protocol can tell answers apart;
 /// * **keep what it has begun to open**: where logging in takes longer than a call may, a session that is opened inside of a
-///   dropped call has to be there for the next one (the feature `sessions` has a pool that does this);
+///   dropped call has to be there for the next one ([`backend`](crate::backend) has a pool that does this);
 /// * **not let renewals and releases wait** behind acquires or behind the application's own use of a pool.
 ///
 /// Run the suite of `golock-conformance` over it: it tests each of these points.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use golock_core::{FencingToken, InvalidInput, Label, LockName, LockOptions, Locker, MemoryStore};
+use golock_core::{FencingToken, GrantId, InvalidInput, Label, LockName, LockOptions, Locker, MemoryStore};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::{
     ProptestConfig as Config, Strategy, any, prop, prop_assert, prop_assert_eq, proptest,
@@ -211,4 +211,23 @@ fn token_at_the_limit_is_followed_by_none() {
     assert_eq!(FencingToken::following(None, Duration::MAX, i64::MAX), None);
     let js = (1 << 53) - 1;
     assert_eq!(FencingToken::following(Some(token(js)), Duration::ZERO, js), None);
+}
+
+#[test]
+fn what_others_wrote_into_a_row_is_read_as_far_as_it_can_be() {
+    let label = |bytes: &[u8]| Label::read(bytes).to_string();
+    assert_eq!(label("wörker".as_bytes()), "wörker");
+    assert_eq!(label(b"w\xffrker"), "w\u{fffd}rker");
+    for unreadable in [&b""[..], b"a\nb", &[b'a'; 256]] {
+        assert_eq!(label(unreadable), "(unreadable)");
+    }
+    assert_eq!(LockName::read("jób".as_bytes()), LockName::new("jób").ok());
+    for nobodys in [&b""[..], b"a\0b", b"\xff", &[b'a'; 256]] {
+        assert_eq!(LockName::read(nobodys), None);
+    }
+    let grant = GrantId::from_bytes([7; 16]);
+    assert!(grant.matches(Some(&[7; 16])));
+    for other in [None, Some(&[7; 15][..]), Some(&[8; 16])] {
+        assert!(!grant.matches(other));
+    }
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::OnceCell;
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Two that create the same table collide once; a schema besides, twice.
 const TRIES: usize = 3;
@@ -48,7 +48,7 @@ impl Creation {
                 match create().await {
                     Ok(()) => return Ok(()),
                     Err(error) if is_there().await? => {
-                        tracing::debug!(%error, "another created it first");
+                        tracing::debug!(%error, "another created the table first");
                         return Ok(());
                     }
                     Err(error) if tries.next().is_none() || !is_collision(&error) => return Err(error),

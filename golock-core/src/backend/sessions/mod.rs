@@ -19,11 +19,17 @@ pub trait Opener: Send + Sync + 'static {
     /// What is opened: a connection, told all that golock's statements rest on.
     type Session: Send + 'static;
     /// What a call on it fails with.
-    type Error;
+    type Error: Send;
     /// How errors name the backend.
     const BACKEND: &'static str;
 
-    /// Opens a session. [`Sessions`] bounds it in time.
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// What the server or its network say against it.
+    ///
+    /// # Cancel safety
+    /// [`Sessions`] drops the future when it takes too long, or when it is dropped itself: what was opened has to be closed with it.
     fn open(&self) -> impl Future<Output = Result<Self::Session, StoreError>> + Send;
 
     /// Nothing is known of its having ended: asked before each use, so it costs no round trip.
@@ -45,11 +51,11 @@ pub trait Opener: Send + Sync + 'static {
 /// They are opened when they are needed. A session that is opened inside of a call would be lost with it where the engine drops a
 /// call that takes too long, to try again while there is time: where logging in takes longer than that, none would ever be served.
 /// So an opening whose caller is gone goes on, in a task of its own, and the next caller takes it over. Sessions and openings
-/// together are never more than the pool may have; dropping the pool ends them.
+/// together are never more than there may be. Dropping this ends them, but for those in use.
 ///
 /// ```
 /// # use std::time::Duration;
-/// use golock_core::sessions::{Opener, Sessions};
+/// use golock_core::backend::sessions::{Opener, Sessions};
 /// use golock_core::store::{Operation, StoreError, StoreErrorKind};
 ///
 /// # struct Connection;
@@ -126,6 +132,9 @@ impl<O: Opener> Sessions<O> {
     ///
     /// # Cancel safety
     /// Dropping the future leaves an opening that is under way to the next caller.
+    ///
+    /// # Panics
+    /// If opening does, and outside of a tokio runtime.
     pub async fn session(&self) -> Result<InUse<O>, StoreError> {
         let failed = |kind, why| StoreError::new(O::BACKEND, Operation::Connect, kind, why);
         match self.pool.get().await {
@@ -135,13 +144,16 @@ impl<O: Opener> Sessions<O> {
         }
     }
 
-    /// Makes one call, on a session: see [`InUse::call`].
+    /// Makes one call, on a session: see [`InUse::call`], also for why the call has to be `Clone`.
     ///
     /// # Errors
     /// Those of [`session`](Self::session), and of the call.
     ///
     /// # Cancel safety
     /// Dropping the future closes the session that the call was made on.
+    ///
+    /// # Panics
+    /// As [`session`](Self::session).
     pub async fn call<T>(
         &self,
         operation: Operation,
@@ -150,7 +162,7 @@ impl<O: Opener> Sessions<O> {
         self.session().await?.call(operation, call).await
     }
 
-    /// Closes those that nobody uses.
+    /// Closes those that are open and that nobody uses.
     pub fn close_idle(&self) {
         self.pool.retain(|_, _| false);
     }
@@ -165,19 +177,20 @@ impl<O: Opener> fmt::Debug for Sessions<O> {
 /// A session in use. It goes back to its pool only if each of its calls was answered: one whose call was dropped on the way, or
 /// failed in a way that may have left something of its answer behind, is closed, so that nobody is given another's answer. The
 /// server then ends what it still does for it.
+#[must_use = "dropping it gives the session back"]
 pub struct InUse<O: Opener> {
     opened: Option<Object<Opening<O>>>,
     fit: bool,
 }
 
 impl<O: Opener> InUse<O> {
-    /// Makes a call, and once more if the server took it back for another's sake.
+    /// Makes a call; and a clone of it first, if the server may yet take that back for another's sake.
     ///
     /// # Errors
     /// The call's. After one that leaves nothing usable, every call fails with [`StoreErrorKind::Connection`].
     ///
     /// # Cancel safety
-    /// Dropping the future closes the session.
+    /// Dropping the future leaves the session useless: it is closed when this is dropped.
     pub async fn call<T>(
         &mut self,
         operation: Operation,
@@ -261,7 +274,7 @@ impl<O: Opener> Manager for Opening<O> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     use tokio::sync::Notify;
@@ -270,11 +283,17 @@ mod tests {
     use super::{Opener, Sessions};
     use crate::store::{Operation, StoreError, StoreErrorKind as Kind};
 
-    /// Counts the sessions that it has opened; a session is its number.
+    /// Counts the sessions that it has opened.
     #[derive(Default)]
     struct Counting {
         opened: AtomicUsize,
         takes: Duration,
+    }
+
+    struct Session {
+        /// How many were opened before it.
+        number: usize,
+        closed: Arc<AtomicBool>,
     }
 
     /// What calls fail with.
@@ -286,17 +305,17 @@ mod tests {
     }
 
     impl Opener for Counting {
-        type Session = usize;
+        type Session = Session;
         type Error = Failure;
         const BACKEND: &'static str = "counting";
 
-        async fn open(&self) -> Result<usize, StoreError> {
+        async fn open(&self) -> Result<Session, StoreError> {
             sleep(self.takes).await;
-            Ok(self.opened.fetch_add(1, Ordering::Relaxed))
+            Ok(Session { number: self.opened.fetch_add(1, Ordering::Relaxed), closed: Arc::default() })
         }
 
-        fn is_open(_: &usize) -> bool {
-            true
+        fn is_open(session: &Session) -> bool {
+            !session.closed.load(Ordering::Relaxed)
         }
 
         fn failed(operation: Operation, error: Failure) -> StoreError {
@@ -315,12 +334,13 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_secs(5);
 
+    /// A pool of one: of none there can't be any.
     fn one() -> Sessions<Counting> {
-        Sessions::new(Counting::default(), 1, WITHIN)
+        Sessions::new(Counting::default(), 0, WITHIN)
     }
 
     async fn number(sessions: &Sessions<Counting>) -> usize {
-        sessions.call(Operation::Renew, async |session| Ok(*session)).await.unwrap()
+        sessions.call(Operation::Renew, async |session| Ok(session.number)).await.unwrap()
     }
 
     async fn fail(sessions: &Sessions<Counting>, with: Failure) -> Kind {
@@ -337,6 +357,23 @@ mod tests {
         assert_eq!(number(&sessions).await, 1);
         sessions.close_idle();
         assert_eq!(number(&sessions).await, 2);
+    }
+
+    #[tokio::test]
+    async fn session_that_has_ended_is_not_used_again() {
+        let sessions = one();
+        let closed = sessions.call(Operation::Renew, async |session| Ok(session.closed.clone())).await;
+        closed.unwrap().store(true, Ordering::Relaxed);
+        assert_eq!(number(&sessions).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_open_than_there_may_be() {
+        let sessions = one();
+        let session = sessions.session().await.unwrap();
+        assert!(timeout(WITHIN * 2, sessions.session()).await.is_err(), "there are two");
+        drop(session);
+        assert_eq!(number(&sessions).await, 0);
     }
 
     #[tokio::test]
@@ -361,7 +398,7 @@ mod tests {
         assert!(!session.was_idle());
         let broken = session.call::<()>(Operation::Renew, async |_| Err(Failure::Broken)).await;
         assert!(broken.is_err());
-        let next = session.call(Operation::Renew, async |session| Ok(*session)).await;
+        let next = session.call(Operation::Renew, async |session| Ok(session.number)).await;
         assert_eq!(next.unwrap_err().kind(), Kind::Connection);
     }
 
@@ -376,8 +413,13 @@ mod tests {
             })
             .await;
         assert!(deadlocked.is_ok());
+        assert_eq!(calls.swap(0, Ordering::Relaxed), 2);
+        let deadlocked = sessions.call::<()>(Operation::Renew, async |_| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            Err(Failure::Deadlock)
+        });
+        assert_eq!(deadlocked.await.unwrap_err().kind(), Kind::Conflict);
         assert_eq!(calls.load(Ordering::Relaxed), 2);
-        assert_eq!(fail(&sessions, Failure::Deadlock).await, Kind::Conflict);
         assert!(sessions.session().await.unwrap().was_idle());
     }
 

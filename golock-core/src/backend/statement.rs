@@ -1,6 +1,7 @@
 //! Statements, as files have them and as they are sent.
 
-/// The statement without its lines of comment (`--`, in SQL and in Lua), which are for those who read the files.
+/// The statement without its lines of comment (`--`, in SQL and in Lua), which are for those who read the files; nor has it empty
+/// lines, or blanks around a line. So no literal in it may go on over a line's end. Comments behind code stay.
 pub fn without_comments(statement: &str) -> String {
     let lines = statement.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--"));
     lines.collect::<Vec<_>>().join("\n")
@@ -10,7 +11,7 @@ pub fn without_comments(statement: &str) -> String {
 /// may look like something to fill in, too.
 ///
 /// ```
-/// use golock_core::store::fill;
+/// use golock_core::backend::fill;
 ///
 /// let sql = fill("SELECT {columns} FROM {table}", &[("columns", "token"), ("table", "\"{columns}\"")]);
 /// assert_eq!(sql, "SELECT token FROM \"{columns}\"");
@@ -49,6 +50,7 @@ mod tests {
 
     #[test]
     fn lines_of_comment_are_left_out() {
-        assert_eq!(without_comments("-- Why.\nSELECT 1\n\n  -- And how.\n  FROM t;\n"), "SELECT 1\nFROM t;");
+        let sql = "-- Why.\nSELECT 1 -- one\n\n  -- And how.\n  FROM t;\n";
+        assert_eq!(without_comments(sql), "SELECT 1 -- one\nFROM t;");
     }
 }

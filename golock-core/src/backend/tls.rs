@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+pub use rustls;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
@@ -38,11 +39,11 @@ impl Tls {
             .map_err(|error| self.failed(error))
     }
 
-    /// The certificate authorities that this system trusts. `wanted`: what asks for them, for the error.
+    /// The certificate authorities that this system trusts. `asked_by`: what asks for them, for the error.
     ///
     /// # Errors
     /// [`StoreErrorKind::Tls`] if there are none.
-    pub fn system_roots(&self, wanted: &str) -> Result<RootCertStore, StoreError> {
+    pub fn system_roots(&self, asked_by: &str) -> Result<RootCertStore, StoreError> {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
@@ -51,7 +52,7 @@ impl Tls {
         }
         Err(match found.errors.into_iter().next() {
             Some(error) => self.failed(error),
-            None => self.failed(format!("{wanted}, but this system trusts no certificate authority")),
+            None => self.failed(format!("{asked_by}, but this system trusts no certificate authority")),
         })
     }
 
