@@ -157,11 +157,8 @@ pub(crate) fn listed(name: LockName, row: &Row) -> Option<LockInfo> {
 }
 
 /// The row as it is after the name was taken from its holder, if it had one.
-pub(crate) fn fenced(
-    doing: Operation,
-    row: Option<&Row>,
-    at_once: bool,
-) -> Result<Option<FencingToken>, StoreError> {
+pub(crate) fn fenced(doing: Operation, row: Option<&Row>) -> Result<Option<FencingToken>, StoreError> {
+    let at_once = doing == Operation::ForceUnlock;
     match row {
         Some(row) if row.grant.is_some() || (at_once && row.is_alive()) => Err(exhausted(doing)),
         row => Ok(row.map(Row::token)),

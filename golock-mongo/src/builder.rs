@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use golock_core::store::{StoreError, StoreErrorKind};
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use mongodb::options::ClientOptions;
 
 use crate::MongoStore;
-use crate::error::cannot_connect;
+use crate::error::failure;
 use crate::options;
 use crate::session::Session;
 
@@ -80,7 +80,7 @@ impl MongoStoreBuilder {
         if !is_database(&database) || !is_collection(&database, &self.collection) {
             let why =
                 "a database has 1 to 63 bytes without /\\. \"$, a collection 1 to 255 with it and without $";
-            return Err(cannot_connect(StoreErrorKind::Configuration, why));
+            return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
         }
         let session = Session::open(options, &database, &self.collection, self.request_timeout).await?;
         MongoStore::over(session)

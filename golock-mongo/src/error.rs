@@ -18,14 +18,6 @@ pub(crate) fn failure(
     StoreError::new(BACKEND, operation, kind, why)
 }
 
-/// A store that can't be set up.
-pub(crate) fn cannot_connect(
-    kind: StoreErrorKind,
-    why: impl Into<Box<dyn StdError + Send + Sync>>,
-) -> StoreError {
-    failure(Operation::Connect, kind, why)
-}
-
 /// A command that the driver or the server failed.
 pub(crate) fn call_failed(operation: Operation, error: CallError) -> StoreError {
     failure(operation, error.kind, error.source)
@@ -167,9 +159,6 @@ fn is_about_tls(said: &str) -> bool {
 /// A row that golock did not write.
 pub(crate) fn not_ours(operation: Operation, field: &str, found: Option<&Bson>) -> StoreError {
     let found = found.map_or_else(|| "nothing".to_owned(), |found| format!("{:?}", found.element_type()));
-    failure(
-        operation,
-        StoreErrorKind::SchemaMissing,
-        format!("a row that golock did not write: {field} is {found}"),
-    )
+    let why = format!("a row that golock did not write: {field} is {found}");
+    failure(operation, StoreErrorKind::SchemaMissing, why)
 }

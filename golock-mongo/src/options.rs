@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use golock_core::store::{StoreError, StoreErrorKind};
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use mongodb::error::{Error as DriverError, ErrorKind};
 use mongodb::options::{ClientOptions, Tls};
 
-use crate::error::{call_failed, cannot_connect};
+use crate::error::{call_failed, failure};
 
 /// How many connections a driver's pool has if nobody says otherwise.
 const DEFAULT_POOL_SIZE: u32 = 10;
@@ -18,8 +18,8 @@ const PLAIN_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) async fn parse(url: &str) -> Result<ClientOptions, StoreError> {
     ClientOptions::parse(url).await.map_err(|error| match &*error.kind {
         // The name of the host that a `mongodb+srv` URL names could not be resolved.
-        ErrorKind::DnsResolve { .. } => call_failed(golock_core::store::Operation::Connect, error.into()),
-        _ => cannot_connect(StoreErrorKind::Configuration, what_is_wrong(&error)),
+        ErrorKind::DnsResolve { .. } => call_failed(Operation::Connect, error.into()),
+        _ => failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(&error)),
     })
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use golock_core::backend::all_or_error;
 use golock_core::store::{Operation, RenewAnswer, RenewRequest, StoreError, StoreErrorKind};
 use mongodb::bson::{Document, doc};
 
 use crate::answers::{extended, renewed};
 use crate::error::call_failed;
-use crate::session::{Change, Image, Lane, OnNoRow, Session, simple_collation};
+use crate::session::{Change, Session, simple_collation};
 use crate::statements::Statements;
 
 /// The most leases in one command: 10,000 of 30 s are renewed by less than two commands a second.
@@ -48,12 +49,9 @@ impl Renewals<'_> {
     async fn one(self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
         let change = Change {
             operation: DOING,
-            lane: Lane::Keeping,
             name: &request.name,
             condition: Document::new(),
             update: self.statements.renew(request),
-            on_no_row: OnNoRow::Nothing,
-            answer: Image::After,
             limit,
         };
         Ok(renewed(self.session.change(&change).await?.as_ref(), request))
@@ -70,7 +68,7 @@ impl Renewals<'_> {
         };
         let updates = requests.chunks(STATEMENT).map(statement).collect();
         let sent = Instant::now();
-        match self.session.update(Lane::Keeping, updates, limit).await {
+        match self.session.update(DOING, updates, limit).await {
             // A row that stays as it was is not counted. So the end of each has moved, to its lease from then on.
             Ok(changed) if usize::try_from(changed).is_ok_and(|changed| changed == requests.len()) => {
                 let took = sent.elapsed();
@@ -79,7 +77,7 @@ impl Renewals<'_> {
             Ok(_) => self.as_they_stand(requests).await,
             Err(error) if few && error.may_be_of_one_row() => {
                 let each = requests.iter().map(|request| self.one_of(request, limit));
-                join_all(each).await.into_iter().collect()
+                all_or_error(join_all(each).await)
             }
             Err(error) => Err(call_failed(DOING, error)),
         }
@@ -102,7 +100,7 @@ impl Renewals<'_> {
     async fn as_they_stand(self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
         let names: Vec<&str> = requests.iter().map(|request| request.name.as_str()).collect();
         let filter = doc! { "_id": { "$in": names } };
-        let rows = self.session.find(Lane::Keeping, DOING, filter, requests.len()).await?;
+        let rows = self.session.find(DOING, filter, requests.len()).await?;
         let rows: HashMap<_, _> = rows.into_iter().collect();
         Ok(requests.iter().map(|request| renewed(rows.get(&request.name), request)).collect())
     }

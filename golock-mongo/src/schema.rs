@@ -1,12 +1,11 @@
 //! What a database administrator may run.
 
+use golock_core::backend::fill;
+
 /// For `mongosh`.
 pub(crate) fn text(database: &str, collection: &str) -> String {
-    let database = quoted(database);
-    let named = |part: &str| part.replace("{database}", &database);
-    // Nothing is filled into a name, which may look like something to fill in, too.
-    let parts: Vec<String> = include_str!("schema.js").split("{collection}").map(named).collect();
-    parts.join(&quoted(collection))
+    let (database, collection) = (quoted(database), quoted(collection));
+    fill(include_str!("schema.js"), &[("database", &database), ("collection", &collection)])
 }
 
 /// As a string of JavaScript.

@@ -13,7 +13,7 @@ use mongodb::{Client, Collection, Database};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::answers::Row;
-use crate::error::{CallError, call_failed, cannot_connect};
+use crate::error::{CallError, call_failed, failure};
 use crate::options;
 use crate::statements::millis;
 
@@ -33,40 +33,22 @@ pub(crate) struct Session {
     upserts: AtomicBool,
 }
 
-/// Which connections a command may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lane {
-    /// Any: it is a renewal or a release.
-    Keeping,
-    /// All but a few.
-    Asking,
-}
-
 /// A change of one row.
 pub(crate) struct Change<'a> {
     pub(crate) operation: Operation,
-    pub(crate) lane: Lane,
     pub(crate) name: &'a LockName,
     /// Of a row that this finds; empty: any.
     pub(crate) condition: Document,
     pub(crate) update: Document,
-    pub(crate) on_no_row: OnNoRow,
-    pub(crate) answer: Image,
     /// How long it may run on the server.
     pub(crate) limit: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnNoRow {
-    Insert,
-    Nothing,
-}
-
-/// Which state of the row a change answers with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Image {
-    Before,
-    After,
+impl Change<'_> {
+    /// Where there is no row, an acquire and a release make one; the others find nothing to do.
+    fn makes_a_row(&self) -> bool {
+        matches!(self.operation, Operation::Acquire | Operation::Release)
+    }
 }
 
 impl Session {
@@ -91,18 +73,17 @@ impl Session {
             pushes: false,
             upserts: AtomicBool::new(true),
         };
-        let hello = match (session.send(Lane::Asking, doc! { "hello": 1 }).await, without_tls) {
+        let hello = match (session.send(Operation::Connect, doc! { "hello": 1 }).await, without_tls) {
             (Ok(hello), _) => hello,
             (Err(error), Some(options)) if error.is_connection() && answers(&options).await => {
-                return Err(cannot_connect(StoreErrorKind::Tls, "the server does not speak TLS"));
+                let why = "the server does not speak TLS";
+                return Err(failure(Operation::Connect, StoreErrorKind::Tls, why));
             }
             (Err(error), _) => return Err(call_failed(Operation::Connect, error)),
         };
         if !hello.get_bool("isWritablePrimary").unwrap_or(false) {
-            return Err(cannot_connect(
-                StoreErrorKind::Unavailable,
-                "the server is no primary, at least for now",
-            ));
+            let why = "the server is no primary, at least for now";
+            return Err(failure(Operation::Connect, StoreErrorKind::Unavailable, why));
         }
         // A standalone server has no change streams; a mongos is one of a sharded cluster, of replica sets.
         session.pushes =
@@ -140,7 +121,7 @@ impl Session {
     }
 
     async fn change_once(&self, change: &Change<'_>) -> Result<Option<Document>, CallError> {
-        if change.on_no_row == OnNoRow::Nothing {
+        if !change.makes_a_row() {
             return self.find_and_modify(change, false).await;
         }
         if self.upserts.load(Ordering::Relaxed) {
@@ -171,11 +152,12 @@ impl Session {
             "query": query,
             "update": [change.update.clone()],
             "upsert": upsert,
-            "new": change.answer == Image::After,
+            // A release is answered by the row as it was before.
+            "new": change.operation != Operation::Release,
             "fields": Row::fields(),
             "collation": simple_collation(),
         };
-        let mut reply = self.write(change.lane, command, change.limit).await?;
+        let mut reply = self.write(change.operation, command, change.limit).await?;
         match reply.remove("value") {
             Some(Bson::Document(row)) => Ok(Some(row)),
             _ => Ok(None),
@@ -184,7 +166,7 @@ impl Session {
 
     async fn insert(&self, change: &Change<'_>) -> Result<(), CallError> {
         let command = doc! { "insert": &self.collection, "documents": [{ "_id": change.name.as_str() }] };
-        match self.write(change.lane, command, change.limit).await {
+        match self.write(change.operation, command, change.limit).await {
             Err(error) if !error.is_race() => Err(error),
             _ => Ok(()),
         }
@@ -193,24 +175,23 @@ impl Session {
     /// Changes many rows by the statements of one command, each row in an atomic step of its own: how many are not as they were.
     pub(crate) async fn update(
         &self,
-        lane: Lane,
+        operation: Operation,
         updates: Vec<Document>,
         limit: Duration,
     ) -> Result<u64, CallError> {
         let command = doc! { "update": &self.collection, "updates": updates, "ordered": false };
-        Ok(counted(&self.write(lane, command, limit).await?, "nModified"))
+        Ok(counted(&self.write(operation, command, limit).await?, "nModified"))
     }
 
     /// Changes many rows that nobody waits for the state of; how many it found.
     pub(crate) async fn write_all(&self, operation: Operation, command: Document) -> Result<u64, StoreError> {
-        let reply = self.write(Lane::Asking, command, self.limit).await;
+        let reply = self.write(operation, command, self.limit).await;
         Ok(counted(&reply.map_err(|error| call_failed(operation, error))?, "n"))
     }
 
     /// The rows that `filter` finds, in the order of their names.
     pub(crate) async fn find(
         &self,
-        lane: Lane,
         operation: Operation,
         filter: Document,
         limit: usize,
@@ -230,7 +211,7 @@ impl Session {
             "readConcern": { "level": "majority" },
             "maxTimeMS": millis(self.limit),
         };
-        let _turn = self.turn(lane).await;
+        let _turn = self.turn(operation).await;
         let found = async {
             let cursor = self.database.run_cursor_command(command).selection_criteria(primary()).await?;
             cursor.try_collect::<Vec<Document>>().await
@@ -246,26 +227,31 @@ impl Session {
     }
 
     /// With the write concern that leases need, whatever the URL says: known to the majority, in its journal.
-    async fn write(&self, lane: Lane, mut command: Document, limit: Duration) -> Result<Document, CallError> {
+    async fn write(
+        &self,
+        operation: Operation,
+        mut command: Document,
+        limit: Duration,
+    ) -> Result<Document, CallError> {
         let limit = millis(limit);
         command.insert("writeConcern", doc! { "w": "majority", "j": true, "wtimeout": limit });
         command.insert("maxTimeMS", limit);
-        let reply = self.send(lane, command).await?;
+        let reply = self.send(operation, command).await?;
         CallError::in_reply(&reply).map_or(Ok(reply), Err)
     }
 
     /// By `run_command`, of which a driver promises that it adds nothing to it and sends it once.
-    async fn send(&self, lane: Lane, command: Document) -> Result<Document, CallError> {
-        let _turn = self.turn(lane).await;
+    async fn send(&self, operation: Operation, command: Document) -> Result<Document, CallError> {
+        let _turn = self.turn(operation).await;
         Ok(self.database.run_command(command).selection_criteria(primary()).await?)
     }
 
-    /// The pool has room for all that have a turn, and a few connections more.
-    async fn turn(&self, lane: Lane) -> Option<SemaphorePermit<'_>> {
-        match lane {
-            Lane::Keeping => None,
+    /// Renewals and releases may use any connection; all else has to leave a few, which the pool has besides those with a turn.
+    async fn turn(&self, operation: Operation) -> Option<SemaphorePermit<'_>> {
+        match operation {
+            Operation::Renew | Operation::Release | Operation::HandOver => None,
             // An error would say that the semaphore was closed, which nobody does.
-            Lane::Asking => self.turns.acquire().await.ok(),
+            _ => self.turns.acquire().await.ok(),
         }
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use golock_core::GrantId;
 use golock_core::store::{
-    AcquireRequest, HandOverRequest, MarkRequest, ReleaseRequest, RenewRequest, StoreError, StoreErrorKind,
+    AcquireRequest, HandOverRequest, MarkRequest, Operation, ReleaseRequest, RenewRequest, StoreError,
+    StoreErrorKind,
 };
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, doc};
 
-use crate::error::cannot_connect;
+use crate::error::failure;
 
 /// The largest token: a 64-bit integer of BSON has room for no more.
 pub(crate) const MAX_TOKEN: i64 = i64::MAX;
@@ -165,7 +166,7 @@ pub(crate) fn millis(time: Duration) -> i64 {
 /// JSON with lines of comment.
 fn parse(text: &str) -> Result<Document, StoreError> {
     let json: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    serde_json::from_str(&json).map_err(|error| cannot_connect(StoreErrorKind::Other, error))
+    serde_json::from_str(&json).map_err(|error| failure(Operation::Connect, StoreErrorKind::Other, error))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use golock_core::backend::all_or_error;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -18,7 +19,7 @@ use crate::builder::MongoStoreBuilder;
 use crate::error::{BACKEND, call_failed};
 use crate::renewals::{MAX_BATCH, Renewals};
 use crate::schema;
-use crate::session::{Change, Image, Lane, OnNoRow, Session, simple_collation};
+use crate::session::{Change, Session, simple_collation};
 use crate::statements::{MAX_TOKEN, Statements};
 use crate::wakeups;
 
@@ -73,12 +74,9 @@ impl MongoStore {
     async fn acquire_one(&self, request: &AcquireRequest) -> Result<AcquireAnswer, StoreError> {
         let change = Change {
             operation: Operation::Acquire,
-            lane: Lane::Asking,
             name: &request.name,
             condition: Document::new(),
             update: self.statements.acquire(request),
-            on_no_row: OnNoRow::Insert,
-            answer: Image::After,
             limit: self.session.limit(),
         };
         acquired(self.session.change(&change).await?.as_ref(), request)
@@ -87,34 +85,23 @@ impl MongoStore {
     async fn release_one(&self, request: &ReleaseRequest) -> Result<ReleaseAnswer, StoreError> {
         let change = Change {
             operation: Operation::Release,
-            lane: Lane::Keeping,
             name: &request.name,
             condition: Document::new(),
             update: self.statements.release(request),
-            on_no_row: OnNoRow::Insert,
-            answer: Image::Before,
             limit: self.session.limit(),
         };
         Ok(released(self.session.change(&change).await?.as_ref(), request))
     }
 
-    async fn fence(
-        &self,
-        operation: Operation,
-        name: &LockName,
-        at_once: bool,
-    ) -> Result<Option<FencingToken>, StoreError> {
+    async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
         let change = Change {
             operation,
-            lane: Lane::Asking,
             name,
             condition: self.statements.alive(),
-            update: self.statements.fence(at_once),
-            on_no_row: OnNoRow::Nothing,
-            answer: Image::After,
+            update: self.statements.fence(operation == Operation::ForceUnlock),
             limit: self.session.limit(),
         };
-        fenced(operation, self.session.change(&change).await?.as_ref(), at_once)
+        fenced(operation, self.session.change(&change).await?.as_ref())
     }
 
     async fn held(
@@ -123,7 +110,7 @@ impl MongoStore {
         filter: Document,
         limit: usize,
     ) -> Result<Vec<LockInfo>, StoreError> {
-        let rows = self.session.find(Lane::Asking, operation, filter, limit).await?;
+        let rows = self.session.find(operation, filter, limit).await?;
         Ok(rows.into_iter().filter_map(|(name, row)| listed(name, &row)).collect())
     }
 }
@@ -136,7 +123,7 @@ impl LockStore for MongoStore {
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        join_all(requests.iter().map(|request| self.acquire_one(request))).await.into_iter().collect()
+        all_or_error(join_all(requests.iter().map(|request| self.acquire_one(request))).await)
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
@@ -144,19 +131,16 @@ impl LockStore for MongoStore {
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        join_all(requests.iter().map(|request| self.release_one(request))).await.into_iter().collect()
+        all_or_error(join_all(requests.iter().map(|request| self.release_one(request))).await)
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
         let HandOverRequest { release, .. } = request;
         let change = Change {
             operation: Operation::HandOver,
-            lane: Lane::Keeping,
             name: &release.name,
             condition: self.statements.held_by(release.grant),
             update: self.statements.hand_over(request),
-            on_no_row: OnNoRow::Nothing,
-            answer: Image::After,
             limit: self.session.limit(),
         };
         if let Some(row) = self.session.change(&change).await? {
@@ -180,7 +164,7 @@ impl LockStore for MongoStore {
                 }
             })
             .collect();
-        let marked = self.session.update(Lane::Asking, updates, self.session.limit()).await;
+        let marked = self.session.update(Operation::MarkWaiting, updates, self.session.limit()).await;
         marked.map(drop).map_err(|error| call_failed(Operation::MarkWaiting, error))
     }
 
@@ -211,11 +195,11 @@ impl LockStore for MongoStore {
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::Revoke, name, false).await
+        self.fence(Operation::Revoke, name).await
     }
 
     async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::ForceUnlock, name, true).await
+        self.fence(Operation::ForceUnlock, name).await
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {

@@ -7,7 +7,7 @@ use tiberius::Config;
 
 use crate::MssqlStore;
 use crate::error::failure;
-use crate::table::Table;
+use crate::table;
 use crate::url;
 
 /// Sets up an [`MssqlStore`]: [`MssqlStore::builder`].
@@ -102,7 +102,7 @@ impl MssqlStoreBuilder {
     /// # Errors
     /// [`StoreErrorKind::Configuration`] if a name is none that SQL Server can have.
     pub fn build(self, config: Config) -> Result<MssqlStore, StoreError> {
-        let Some(table) = Table::new(&self.schema, &self.table) else {
+        let Some(table) = table::named(&self.schema, &self.table) else {
             let why = "a table's or schema's name has 1 to 128 characters without NUL";
             return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
         };

@@ -4,7 +4,6 @@ mod answers;
 mod builder;
 mod error;
 mod key;
-mod schema;
 mod session;
 mod statements;
 mod store;

@@ -30,8 +30,14 @@ impl Lane {
         request_timeout: Duration,
         lock_timeout: Duration,
     ) -> Self {
-        let access = Access::new(config.clone(), request_timeout, lock_timeout);
-        Self { sessions: Sessions::new(access, size, request_timeout) }
+        let mut config = config.clone();
+        config.command_timeout(Some(request_timeout));
+        config.handshake_timeout(Some(request_timeout));
+        // `ApplicationIntent=ReadOnly` would lead to a replica that takes no locks.
+        config.readonly(false);
+        let lock_timeout = lock_timeout.as_millis().clamp(1, i32::MAX as u128);
+        let settings = statements::session(i32::try_from(lock_timeout).unwrap_or(i32::MAX));
+        Self { sessions: Sessions::new(Access { config, settings }, size, request_timeout) }
     }
 
     /// Opens a session, if none is open.
@@ -69,16 +75,6 @@ struct Access {
 }
 
 impl Access {
-    fn new(mut config: Config, request_timeout: Duration, lock_timeout: Duration) -> Self {
-        config.command_timeout(Some(request_timeout));
-        config.handshake_timeout(Some(request_timeout));
-        // `ApplicationIntent=ReadOnly` would lead to a replica that takes no locks.
-        config.readonly(false);
-        let lock_timeout = lock_timeout.as_millis().clamp(1, i32::MAX as u128);
-        let settings = statements::session(i32::try_from(lock_timeout).unwrap_or(i32::MAX));
-        Self { config, settings }
-    }
-
     async fn connect(&self) -> Result<Session, DriverError> {
         let tcp = TcpStream::connect_named(&self.config).await?;
         match self.log_in(self.config.clone(), tcp).await {

@@ -1,8 +1,8 @@
 //! The statements, read from `sql/` and made out for one table.
 
-use golock_core::backend::{fill, without_comments};
+use golock_core::backend::{Table, fill, without_comments};
 
-use crate::table::{Table, literal, quoted};
+use crate::table::literal;
 
 /// What is sent, made once per store.
 pub(crate) struct Statements {
@@ -66,12 +66,13 @@ pub(crate) fn session(lock_timeout_ms: i32) -> String {
 
 /// The text that creates the table. `CREATE SCHEMA` has to be a batch of its own, so it is a text within the text.
 fn creation(table: &Table) -> String {
-    let create_schema = literal(&format!("CREATE SCHEMA {}", quoted(table.schema())));
+    let schema = table.schema().unwrap_or_default();
+    let create_schema = literal(&format!("CREATE SCHEMA {}", table.quoted(schema)));
     fill(
         include_str!("sql/schema.sql"),
         &[
             ("table", &table.to_string()),
-            ("schema_in_text", &literal(table.schema())),
+            ("schema_in_text", &literal(schema)),
             ("create_schema_in_text", &create_schema),
         ],
     )
@@ -80,11 +81,11 @@ fn creation(table: &Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Statements, session};
-    use crate::table::Table;
+    use crate::table;
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        let statements = Statements::new(&Table::new("a", "it's").unwrap());
+        let statements = Statements::new(&table::named("a", "it's").unwrap());
         let renew = statements.renew(2);
         let Statements { acquire, release, fence, list, purge, create, schema, .. } = statements;
         for sql in [acquire, renew, release, fence, list, purge, create, schema] {
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn each_renewal_has_parameters_of_its_own() {
-        let sql = Statements::new(&Table::new("dbo", "golock").unwrap()).renew(2);
+        let sql = Statements::new(&table::named("dbo", "golock").unwrap()).renew(2);
         assert!(
             sql.contains("(VALUES (0, @P1, @P2, @P3, @P4, @P5), (1, @P6, @P7, @P8, @P9, @P10)) AS w"),
             "{sql}"
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn nothing_is_filled_into_a_name() {
         for name in ["{want}", "{table}", "{schema_in_text}", "{create_schema_in_text}"] {
-            let statements = Statements::new(&Table::new(name, name).unwrap());
+            let statements = Statements::new(&table::named(name, name).unwrap());
             for sql in [statements.renew(1), statements.acquire, statements.create] {
                 assert!(sql.contains(&format!("[{name}].[{name}]")), "{sql}");
             }
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_schema_of_the_table_is_created_too() {
-        let schema = Statements::new(&Table::new("it's", "golock").unwrap()).schema;
+        let schema = Statements::new(&table::named("it's", "golock").unwrap()).schema;
         assert!(
             schema.contains("IF SCHEMA_ID(N'it''s') IS NULL\n    EXEC (N'CREATE SCHEMA [it''s]');"),
             "{schema}"

@@ -3,22 +3,21 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Creation, micros};
+use golock_core::backend::{Creation, Table, micros};
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, Operation, ReleaseAnswer,
+    ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use tiberius::{Config, ToSql};
 
 use crate::answers::{acquired, column, listed, released, renewed, token};
 use crate::builder::MssqlStoreBuilder;
-use crate::error::BACKEND;
+use crate::error::{BACKEND, is_collision};
 use crate::key::{key, range};
-use crate::schema;
 use crate::session::Lane;
 use crate::statements::Statements;
-use crate::table::Table;
+use crate::table;
 
 /// The most requests in one call. Each has five parameters in a renewal, of which SQL Server takes 2,100; and each number
 /// of requests is a text of its own, of which it keeps the plan.
@@ -46,7 +45,7 @@ impl MssqlStore {
     /// yet: see [`MssqlStoreBuilder::build`].
     pub fn new(config: Config) -> Self {
         let options = Self::builder();
-        match Table::new(&options.schema, &options.table) {
+        match table::named(&options.schema, &options.table) {
             Some(table) => Self::over(&config, &table, &options),
             None => unreachable!("the default table has a name that SQL Server can have"),
         }
@@ -98,15 +97,17 @@ impl MssqlStore {
     }
 
     async fn table_is_there(&self) -> Result<(), StoreError> {
-        schema::ensure(&self.creation, &self.acquiring, &self.table, &self.statements).await
+        let (doing, statements) = (Operation::CreateSchema, &self.statements);
+        let exists = || async {
+            let rows = self.acquiring.query(doing, &statements.exists, &[&self.table.to_string()]).await?;
+            rows.first().map_or(Ok(false), |row| column(doing, row, "is_there"))
+        };
+        let create = || self.acquiring.execute(doing, &statements.create);
+        self.creation.ready(exists, create, is_collision).await
     }
 
-    async fn fence(
-        &self,
-        operation: Operation,
-        name: &LockName,
-        at_once: bool,
-    ) -> Result<Option<FencingToken>, StoreError> {
+    async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        let at_once = operation == Operation::ForceUnlock;
         self.table_is_there().await?;
         let rows = self.acquiring.query(operation, &self.statements.fence, &[&key(name), &at_once]).await?;
         rows.first().map(|row| token(operation, row)).transpose()
@@ -140,8 +141,8 @@ impl LockStore for MssqlStore {
             let (name, grant, (seconds, micros)) = (key(&request.name), request.grant, parts(request.lease));
             let parameters: [&dyn ToSql; 5] =
                 [&name, &grant.as_bytes().as_slice(), &request.lock_by.as_str(), &seconds, &micros];
-            let rows =
-                self.acquiring.query(Operation::Acquire, &self.statements.acquire, &parameters).await?;
+            let rows = self.acquiring.query(Operation::Acquire, &self.statements.acquire, &parameters).await;
+            let rows = rows.map_err(|error| if answers.is_empty() { error } else { error.of_a_part() })?;
             answers.push(acquired(rows.first())?);
         }
         Ok(answers)
@@ -181,20 +182,11 @@ impl LockStore for MssqlStore {
             let (name, grant, (seconds, micros)) =
                 (key(&request.name), request.grant, parts(request.lock_at_least));
             let parameters: [&dyn ToSql; 4] = [&name, &grant.as_bytes().as_slice(), &seconds, &micros];
-            let rows =
-                self.releasing.query(Operation::Release, &self.statements.release, &parameters).await?;
+            let rows = self.releasing.query(Operation::Release, &self.statements.release, &parameters).await;
+            let rows = rows.map_err(|error| if answers.is_empty() { error } else { error.of_a_part() })?;
             answers.push(released(rows.first())?);
         }
         Ok(answers)
-    }
-
-    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
-        // Nobody could be woken.
-        Ok(())
-    }
-
-    fn wakeups(&self) -> Option<Wakeups> {
-        None
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
@@ -211,11 +203,11 @@ impl LockStore for MssqlStore {
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::Revoke, name, false).await
+        self.fence(Operation::Revoke, name).await
     }
 
     async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::ForceUnlock, name, true).await
+        self.fence(Operation::ForceUnlock, name).await
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {

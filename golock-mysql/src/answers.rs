@@ -26,10 +26,10 @@ struct Found {
 }
 
 /// What became of a renewal.
-pub(crate) enum Renewal {
-    Done(RenewAnswer),
+pub(crate) struct Renewal {
+    pub(crate) answer: RenewAnswer,
     /// Another transaction has locked the row. The lease is alive, and lasts so long as it was.
-    Busy(RenewAnswer),
+    pub(crate) is_busy: bool,
 }
 
 /// `row`: what there is of the name now.
@@ -57,12 +57,10 @@ pub(crate) fn acquired_of_many(
 
 pub(crate) fn renewed(row: Row) -> Result<Renewal, StoreError> {
     let (outcome, remaining): (String, Option<i64>) = read(Operation::Renew, row)?;
-    let remaining = remaining.map(from_micros);
-    if outcome == "busy" {
-        return Ok(Renewal::Busy(RenewAnswer::renewed(remaining.unwrap_or_default())));
-    }
-    RenewAnswer::from_outcome(&outcome, remaining)
-        .map(Renewal::Done)
+    let is_busy = outcome == "busy";
+    let word = if is_busy { "renewed" } else { &*outcome };
+    RenewAnswer::from_outcome(word, remaining.map(from_micros))
+        .map(|answer| Renewal { answer, is_busy })
         .ok_or_else(|| unreadable(Operation::Renew, format!("the outcome of a renewal is {outcome}")))
 }
 
@@ -95,29 +93,11 @@ pub(crate) fn listed(operation: Operation, row: Row) -> Result<LockInfo, StoreEr
     Ok(LockInfo::new(name, found.holder(), found.grant.is_none()))
 }
 
-impl Renewal {
-    pub(crate) fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy(_))
-    }
-
-    pub(crate) fn into_answer(self) -> RenewAnswer {
-        let (Self::Done(answer) | Self::Busy(answer)) = self;
-        answer
-    }
-}
-
 impl Found {
     fn read(operation: Operation, row: Row) -> Result<Self, StoreError> {
         let (name, grant, released_grant, lock_by, token, held_for, remaining) = read(operation, row)?;
-        Ok(Self {
-            name,
-            grant,
-            released_grant,
-            lock_by,
-            token: FencingToken::new(token),
-            held_for,
-            remaining,
-        })
+        let token = FencingToken::new(token);
+        Ok(Self { name, grant, released_grant, lock_by, token, held_for, remaining })
     }
 
     fn holder(&self) -> Holder {

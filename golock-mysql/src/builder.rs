@@ -7,7 +7,7 @@ use mysql_async::{Opts, Pool};
 
 use crate::MysqlStore;
 use crate::error::{failed, failure};
-use crate::table::Table;
+use crate::table;
 use crate::url;
 
 /// Sets up a [`MysqlStore`]: [`MysqlStore::builder`].
@@ -94,7 +94,7 @@ impl MysqlStoreBuilder {
         if self.database.is_none() && opts.db_name().is_none_or(str::is_empty) {
             return wrong("no database is named: mysql://user:password@host:3306/database");
         }
-        match Table::new(self.database.as_deref(), &self.table) {
+        match table::named(self.database.as_deref(), &self.table) {
             Some(table) => Ok(MysqlStore::over(&opts, &table, &self)),
             None => {
                 wrong("the name of a table or database has 1 to 64 characters, and no control characters")

@@ -28,14 +28,6 @@ pub(crate) fn failed_halfway(operation: Operation, error: Error) -> StoreError {
     failure(operation, kind(&error).of_a_part(), error)
 }
 
-/// What failed after another call for the same requests had taken effect.
-pub(crate) fn failed_after_another(error: StoreError) -> StoreError {
-    if !error.kind().took_no_effect() {
-        return error;
-    }
-    failure(error.operation(), error.kind().of_a_part(), error)
-}
-
 /// What failed in a transaction: nothing of it takes effect, unless it may have been the end of it that failed. What is said of
 /// rows, and of what may be done with them, is said before the end.
 pub(crate) fn failed_in_a_transaction(operation: Operation, error: Error) -> StoreError {

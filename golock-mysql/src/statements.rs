@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use golock_core::backend::{fill, micros, without_comments};
+use golock_core::backend::{Table, fill, micros, without_comments};
 use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
 use golock_core::{GrantId, LockName};
 
-use crate::table::Table;
 use crate::text::{bytes, hex, text};
 
 /// What a row tells, in the order in which [`answers`](crate::answers) reads it.
@@ -40,13 +39,6 @@ pub(crate) const AFTER: usize = 1;
 pub(crate) enum Locked {
     Skip,
     Wait,
-}
-
-/// How a lease is taken from its holder.
-#[derive(Clone, Copy)]
-pub(crate) enum Ends {
-    AsItWould,
-    Now,
 }
 
 /// What is sent, but for what a request says.
@@ -100,7 +92,7 @@ impl Statements {
         });
         let patience = micros(patience).to_string();
         let filled = [("requests", &*requests), ("patience", &*patience)];
-        transaction([self.made(&self.acquire_many, &filled)].into_iter())
+        transaction(&[self.made(&self.acquire_many, &filled)])
     }
 
     /// A transaction of a release, and an acquire that does nothing unless that has released.
@@ -108,7 +100,7 @@ impl Statements {
         // An undo of the next grant may have been faster.
         let released = format!("IF(released_grant <=> {}, 5, 1)", bytes(request.next.grant.as_bytes()));
         let release = self.release_saying(&released, &request.release);
-        transaction([release, self.acquire_if("LAST_INSERT_ID() = 1", &request.next)].into_iter())
+        transaction(&[release, self.acquire_if("LAST_INSERT_ID() = 1", &request.next)])
     }
 
     fn acquire_if(&self, condition: &str, request: &AcquireRequest) -> String {
@@ -144,7 +136,7 @@ impl Statements {
         let requests = json(requests, |request| {
             wanted(&request.name, &request.grant, &micros(request.lock_at_least).to_string())
         });
-        transaction([self.made(&self.release_many, &[("requests", &requests)])].into_iter())
+        transaction(&[self.made(&self.release_many, &[("requests", &requests)])])
     }
 
     fn release_saying(&self, released: &str, request: &ReleaseRequest) -> String {
@@ -159,11 +151,9 @@ impl Statements {
         )
     }
 
-    pub(crate) fn fence(&self, name: &LockName, ends: Ends) -> String {
-        let ends = match ends {
-            Ends::AsItWould => "expires_at",
-            Ends::Now => "UTC_TIMESTAMP(6)",
-        };
+    /// `at_once`: the lease ends now, else when it would have.
+    pub(crate) fn fence(&self, name: &LockName, at_once: bool) -> String {
+        let ends = if at_once { "UTC_TIMESTAMP(6)" } else { "expires_at" };
         self.made(&self.fence, &[("name", &bytes(name.as_bytes())), ("ends", ends)])
     }
 
@@ -213,9 +203,9 @@ fn wanted(name: &LockName, grant: &GrantId, more: &str) -> String {
 /// The text that creates the table, for people.
 fn schema(table: &Table, create: &str) -> String {
     let create = create.trim_end();
-    let database = table
-        .database()
-        .map_or_else(String::new, |database| format!("CREATE DATABASE IF NOT EXISTS {database};\n\n"));
+    let database = table.schema().map_or_else(String::new, |database| {
+        format!("CREATE DATABASE IF NOT EXISTS {};\n\n", table.quoted(database))
+    });
     format!(
         "{database}{create}\n\n-- The service's own user needs no more than this:\n\
          -- GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO 'the_service'@'%';\n"
@@ -238,11 +228,8 @@ pub(crate) fn session_settings(lock_wait: Duration, request_timeout: Duration) -
 
 /// Statements that take effect together or not at all, and wait for the disk once. [`BEFORE`] replies come before theirs, and
 /// [`AFTER`] after.
-fn transaction(statements: impl Iterator<Item = String>) -> String {
-    let mut text = BEGIN.to_owned();
-    statements.for_each(|statement| text.extend([" ", &statement]));
-    text.extend([" ", COMMIT]);
-    text
+fn transaction(statements: &[String]) -> String {
+    format!("{BEGIN} {} {COMMIT}", statements.join(" "))
 }
 
 pub(crate) fn is_transaction(text: &str) -> bool {
@@ -256,12 +243,12 @@ mod tests {
     use golock_core::store::{AcquireRequest, HandOverRequest, ListRequest, ReleaseRequest, RenewRequest};
     use golock_core::{FencingToken, GrantId, Label, LockName};
 
-    use super::{Ends, Locked, Statements, session_settings};
-    use crate::table::Table;
+    use super::{Locked, Statements, session_settings};
+    use crate::table;
 
     #[test]
     fn nothing_is_left_to_fill_in_and_nothing_of_a_caller_is_sql() {
-        let statements = Statements::new(&Table::new(Some("a"), "it's {name}").unwrap());
+        let statements = Statements::new(&table::named(Some("a"), "it's {name}").unwrap());
         let name = LockName::new("'; DROP TABLE golock; -- {grant}").unwrap();
         let (grant, label) = (GrantId::from_bytes([7; 16]), Label::new("\\'{lease}").unwrap());
         let lease = Duration::from_secs(15);
@@ -276,8 +263,8 @@ mod tests {
             statements.release(&release),
             statements.release_many(&[release.clone(), release.clone()]),
             statements.hand_over(&HandOverRequest::new(release, acquire)),
-            statements.fence(&name, Ends::AsItWould),
-            statements.fence(&name, Ends::Now),
+            statements.fence(&name, false),
+            statements.fence(&name, true),
             statements.inspect(&name),
             statements.list(&ListRequest::new("DROP", 1).after(name.clone())),
             statements.purge(lease, 1),
@@ -303,7 +290,7 @@ mod tests {
 
     #[test]
     fn the_database_of_the_table_is_created_too() {
-        let schema = Statements::new(&Table::new(Some("ops"), "golock").unwrap()).schema;
+        let schema = Statements::new(&table::named(Some("ops"), "golock").unwrap()).schema;
         assert!(schema.starts_with("CREATE DATABASE IF NOT EXISTS `ops`;"), "{schema}");
         assert!(schema.contains("ON `ops`.`golock` TO"), "{schema}");
     }

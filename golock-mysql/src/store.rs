@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use golock_core::backend::Table;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
-    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    StoreErrorKind, Wakeups,
+    LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    StoreErrorKind,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use mysql_async::{Opts, Pool, Row};
@@ -14,10 +15,9 @@ use tokio::sync::Mutex;
 
 use crate::answers::{Renewal, acquired, acquired_of_many, listed, released, released_of_many, renewed};
 use crate::builder::MysqlStoreBuilder;
-use crate::error::{BACKEND, failed_after_another, failure, is_table_missing};
+use crate::error::{BACKEND, failure, is_table_missing};
 use crate::session::{Lane, Reply};
-use crate::statements::{AFTER, BEFORE, Ends, Locked, Statements};
-use crate::table::Table;
+use crate::statements::{AFTER, BEFORE, Locked, Statements};
 
 /// The most requests in one call: 10,000 leases of 30 s are renewed by less than two statements a second.
 const MAX_BATCH: usize = 700;
@@ -165,13 +165,9 @@ impl MysqlStore {
         counted(Operation::Release, requests.len(), answers.collect::<Result<_, _>>()?)
     }
 
-    async fn fence(
-        &self,
-        operation: Operation,
-        name: &LockName,
-        ends: Ends,
-    ) -> Result<Option<FencingToken>, StoreError> {
-        let replies = self.call(&self.acquiring, operation, &self.statements.fence(name, ends)).await?;
+    async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        let text = self.statements.fence(name, operation == Operation::ForceUnlock);
+        let replies = self.call(&self.acquiring, operation, &text).await?;
         let token = replies.first().filter(|reply| reply.affected > 0).map(|reply| reply.last_insert_id);
         Ok(token.and_then(|token| i64::try_from(token).ok()).map(FencingToken::new))
     }
@@ -209,12 +205,8 @@ impl LockStore for MysqlStore {
     /// alone it is waited for, in company it is answered with what its lease still has: the engine comes again before that is
     /// over.
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut renewals = self.renewals(&self.renewing, requests, Locked::Skip).await?;
-        let busy: Vec<usize> =
-            (0..).zip(&renewals).filter(|(_, it)| it.is_busy()).map(|(at, _)| at).collect();
+        let busy: Vec<usize> = (0..).zip(&renewals).filter(|(_, it)| it.is_busy).map(|(at, _)| at).collect();
         if !busy.is_empty() {
             let again: Vec<RenewRequest> = busy.iter().map(|at| requests[*at].clone()).collect();
             let again = if requests.len() == 1 {
@@ -227,7 +219,7 @@ impl LockStore for MysqlStore {
                 renewals[at] = renewal;
             }
         }
-        Ok(renewals.into_iter().map(Renewal::into_answer).collect())
+        Ok(renewals.into_iter().map(|renewal| renewal.answer).collect())
     }
 
     /// Of many, those that have no row, or whose rows other transactions have locked, are done after the others, one by one.
@@ -245,7 +237,7 @@ impl LockStore for MysqlStore {
             .filter(|(_, outcome)| outcome.is_none())
             .map(|(request, _)| request.clone())
             .collect();
-        let mut later = self.releases(&left).await.map_err(failed_after_another)?.into_iter();
+        let mut later = self.releases(&left).await.map_err(StoreError::of_a_part)?.into_iter();
         Ok(outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| later.next())).collect())
     }
 
@@ -259,14 +251,6 @@ impl LockStore for MysqlStore {
         Ok(HandOverAnswer::new(released, next))
     }
 
-    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn wakeups(&self) -> Option<Wakeups> {
-        None
-    }
-
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
         let found = self.held(Operation::Inspect, &self.statements.inspect(name)).await?;
         Ok(found.into_iter().next())
@@ -277,11 +261,11 @@ impl LockStore for MysqlStore {
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::Revoke, name, Ends::AsItWould).await
+        self.fence(Operation::Revoke, name).await
     }
 
     async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::ForceUnlock, name, Ends::Now).await
+        self.fence(Operation::ForceUnlock, name).await
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {

@@ -1,44 +1,13 @@
-//! The name of the table, as SQL.
+//! What can be a table of MySQL or MariaDB.
 
-use std::fmt;
+use golock_core::backend::Table;
 
 /// The longest identifier, in characters.
 const MAX_CHARS: usize = 64;
 
-/// A table, in a database of its own or in the connection's.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Table {
-    database: Option<String>,
-    name: String,
-}
-
-impl Table {
-    /// `None`: that is no identifier.
-    pub(crate) fn new(database: Option<&str>, name: &str) -> Option<Self> {
-        (is_identifier(name) && database.is_none_or(is_identifier))
-            .then(|| Self { database: database.map(str::to_owned), name: name.to_owned() })
-    }
-
-    /// Its database, quoted.
-    pub(crate) fn database(&self) -> Option<String> {
-        self.database.as_deref().map(quoted)
-    }
-}
-
-/// As SQL has it: quoted, with its database if it has one.
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(database) = self.database() {
-            write!(f, "{database}.")?;
-        }
-        f.write_str(&quoted(&self.name))
-    }
-}
-
-impl fmt::Debug for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+/// `None`: that is no identifier.
+pub(crate) fn named(database: Option<&str>, name: &str) -> Option<Table> {
+    Table::new(database, name, ['`', '`'], is_identifier)
 }
 
 /// What can be one when it is quoted: no space at the end, nothing beyond the basic plane, nothing that ends a line.
@@ -48,27 +17,23 @@ fn is_identifier(name: &str) -> bool {
         && !name.chars().any(|c| c.is_control() || c > '\u{ffff}')
 }
 
-fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Table;
+    use super::named;
 
     #[test]
     fn identifiers_are_quoted() {
-        let table = Table::new(Some("My `own`"), "lo;cks").unwrap();
+        let table = named(Some("My `own`"), "lo;cks").unwrap();
         assert_eq!(table.to_string(), "`My ``own```.`lo;cks`");
-        assert_eq!(Table::new(None, "golock").unwrap().to_string(), "`golock`");
+        assert_eq!(named(None, "golock").unwrap().to_string(), "`golock`");
     }
 
     #[test]
     fn what_the_server_would_refuse_is_no_identifier() {
         for name in ["", "a\0b", "a\nb", "a ", "🔒", &"x".repeat(65)] {
-            assert_eq!(Table::new(None, name), None, "{name:?}");
-            assert_eq!(Table::new(Some(name), "golock"), None, "{name:?}");
+            assert_eq!(named(None, name), None, "{name:?}");
+            assert_eq!(named(Some(name), "golock"), None, "{name:?}");
         }
-        assert!(Table::new(None, &"é".repeat(64)).is_some());
+        assert!(named(None, &"é".repeat(64)).is_some());
     }
 }

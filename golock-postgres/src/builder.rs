@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
+use golock_core::backend::Table;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::PostgresStore;
 use crate::error::failure;
 use crate::listener::Listener;
-use crate::table::Table;
+use crate::table;
 use crate::url;
 
 /// Sets up a [`PostgresStore`]: [`PostgresStore::builder`].
@@ -99,7 +100,7 @@ impl PostgresStoreBuilder {
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
         let (table, config) = (self.checked()?, url::parse(url)?);
         let (pool, tls) = url::pool(&config)?;
-        let listener = Listener::new(config, tls, &table, self.request_timeout);
+        let listener = Listener::new(config, tls, table.clone(), self.request_timeout);
         let store = PostgresStore::over(&pool, &table, &self).woken_by(listener);
         store.ready().await?;
         Ok(store)
@@ -111,7 +112,7 @@ impl PostgresStoreBuilder {
         if self.request_timeout < Duration::from_millis(1) {
             return wrong("the request timeout is less than a millisecond");
         }
-        match Table::new(self.schema.as_deref(), &self.table) {
+        match table::named(self.schema.as_deref(), &self.table) {
             Some(table) => Ok(table),
             None => wrong("a table's or schema's name has 1 to 63 bytes, and no control characters"),
         }

@@ -5,7 +5,6 @@ mod builder;
 mod error;
 mod listener;
 mod locked;
-mod schema;
 mod session;
 mod statements;
 mod store;

@@ -5,14 +5,13 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::stream;
 use golock_core::LockName;
+use golock_core::backend::{Table, listening};
 use golock_core::store::{Operation, StoreError, StoreErrorKind, Wakeup, Wakeups};
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{failure, not_opened};
-use crate::table::{Table, quoted};
 use crate::url::{Driver, connect};
 
 /// How listening connections are opened. A pool's manager can't: it drives its connections itself, and drops what they
@@ -21,38 +20,31 @@ use crate::url::{Driver, connect};
 pub(crate) struct Listener {
     config: Config,
     tls: MakeRustlsConnect,
-    channel: String,
+    table: Table,
     within: Duration,
 }
 
 impl Listener {
-    pub(crate) fn new(config: Config, tls: MakeRustlsConnect, table: &Table, within: Duration) -> Self {
-        Self { config, tls, channel: table.channel().to_owned(), within }
+    pub(crate) fn new(config: Config, tls: MakeRustlsConnect, table: Table, within: Duration) -> Self {
+        Self { config, tls, table, within }
     }
 
     /// Connects, says [`Wakeup::Listening`] once the server has confirmed it, then each name that is freed. Ends when
     /// the connection does, or can't be opened.
     pub(crate) fn listen(&self) -> Wakeups {
-        Box::pin(stream::unfold(State::Closed(self.clone()), |state| async {
-            match state {
-                State::Closed(listener) => match listener.open().await {
-                    Ok(open) => Some((Wakeup::Listening, State::Open(open))),
-                    Err(error) => {
-                        tracing::debug!(%error, "no connection to listen on");
-                        None
-                    }
-                },
-                State::Open(mut open) => {
-                    open.freed().await.map(|name| (Wakeup::Freed(name), State::Open(open)))
-                }
-            }
-        }))
+        listening(self.clone().open(), |mut open: Open| async move {
+            let name = open.freed().await?;
+            Some((Wakeup::Freed(name), open))
+        })
     }
 
     async fn open(self) -> Result<Open, StoreError> {
         let opening = async {
             let (client, mut driver) = connect(&self.config, &self.tls).await.map_err(not_opened)?;
-            let sql = format!("LISTEN {}", quoted(&self.channel));
+            // The channel is called as the table is. Tables of the same name in two schemas share it: their listeners are woken in
+            // vain, no more.
+            let channel = self.table.name();
+            let sql = format!("LISTEN {}", self.table.quoted(channel));
             {
                 let mut listening = pin!(client.batch_execute(&sql));
                 poll_fn(|cx| {
@@ -71,7 +63,7 @@ impl Listener {
                 })
                 .await?;
             }
-            Ok(Open { _client: client, driver, channel: self.channel })
+            Ok(Open { _client: client, driver, channel: channel.to_owned() })
         };
         tokio::time::timeout(self.within, opening).await.unwrap_or_else(|_| {
             let why = "no connection within the request timeout";
@@ -82,12 +74,6 @@ impl Listener {
 
 fn closed() -> StoreError {
     failure(Operation::Connect, StoreErrorKind::Connection, "the server closed the connection")
-}
-
-#[allow(clippy::large_enum_variant, reason = "a process has one, and it moves once a wake-up")]
-enum State {
-    Closed(Listener),
-    Open(Open),
 }
 
 struct Open {
@@ -120,16 +106,9 @@ impl Open {
 
 /// The name whose bytes a notification has in hex: as text it could not be sent from every database's encoding.
 fn from_hex(payload: &str) -> Option<LockName> {
-    let byte = |digits: &[u8]| match digits {
-        [high, low] => Some((digit(*high)? << 4) | digit(*low)?),
-        _ => None,
-    };
-    let bytes: Option<Vec<u8>> = payload.as_bytes().chunks(2).map(byte).collect();
+    let byte = |at| u8::from_str_radix(payload.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..payload.len()).step_by(2).map(byte).collect();
     LockName::read(&bytes?)
-}
-
-fn digit(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -8,39 +8,33 @@
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::error::failure;
+use crate::statements::Sizes;
 
 /// How often rows that change while they are waited for are asked for again.
-pub(crate) const PATIENT_TRIES: usize = 3;
+const PATIENT_TRIES: usize = 3;
 
-/// The requests that were not answered; `None`: all were.
-pub(crate) fn unanswered<R: Clone, A>(requests: &[R], answers: &[Option<A>]) -> Option<Vec<R>> {
-    let pairs = requests.iter().zip(answers).filter(|(_, answer)| answer.is_none());
-    Some(pairs.map(|(request, _)| request.clone()).collect()).filter(|left: &Vec<R>| !left.is_empty())
-}
-
-/// Puts the answers to those into their places.
-pub(crate) fn fill<A>(
+/// The answers to all requests: by the first statement, and by the second to those that it has left out (`None`).
+pub(crate) async fn answered<R: Clone, A>(
     operation: Operation,
-    answers: &mut [Option<A>],
-    later: Result<Vec<Option<A>>, StoreError>,
-) -> Result<(), StoreError> {
-    let later = match later {
-        Ok(later) => later,
-        Err(error) if answers.len() > 1 && error.kind().took_no_effect() => {
-            return Err(failure(operation, error.kind().of_a_part(), error));
+    requests: &[R],
+    [soon, patiently]: [&Sizes; 2],
+    ask: impl AsyncFnOnce(&str, &[R]) -> Result<Vec<Option<A>>, StoreError> + Clone,
+) -> Result<Vec<A>, StoreError> {
+    let in_company = requests.len() > 1;
+    let mut answers = ask.clone()(soon.of(requests.len()), requests).await?;
+    for _ in 0..PATIENT_TRIES {
+        let unanswered = requests.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
+        let left: Vec<R> = unanswered.map(|(request, _)| request.clone()).collect();
+        if left.is_empty() {
+            break;
         }
-        Err(error) => return Err(error),
-    };
-    let places = answers.iter_mut().filter(|answer| answer.is_none());
-    places.zip(later).for_each(|(place, answer)| *place = answer);
-    Ok(())
-}
-
-/// The answers, if all are there.
-pub(crate) fn complete<A>(operation: Operation, answers: Vec<Option<A>>) -> Result<Vec<A>, StoreError> {
-    let asked = answers.len();
-    answers.into_iter().collect::<Option<Vec<A>>>().ok_or_else(|| {
+        let later = ask.clone()(patiently.of(requests.len()), &left).await;
+        let later = later.map_err(|error| if in_company { error.of_a_part() } else { error })?;
+        let places = answers.iter_mut().filter(|answer| answer.is_none());
+        places.zip(later).for_each(|(place, answer)| *place = answer);
+    }
+    answers.into_iter().collect::<Option<_>>().ok_or_else(|| {
         let (alone, why) = (StoreErrorKind::Conflict, "the row changed whenever it was looked at");
-        failure(operation, if asked == 1 { alone } else { alone.of_a_part() }, why)
+        failure(operation, if in_company { alone.of_a_part() } else { alone }, why)
     })
 }

@@ -26,7 +26,17 @@ pub(crate) struct Lane {
 impl Lane {
     /// At most `size` sessions, opened when they are needed, over connections as `origin` opens them.
     pub(crate) fn new(origin: &Pool, size: usize, request_timeout: Duration) -> Self {
-        Self { sessions: Sessions::new(Access::new(origin.clone(), request_timeout), size, request_timeout) }
+        let milliseconds = |time: Duration| time.as_millis().clamp(1, i32::MAX as u128).to_string();
+        let lock_timeout = (request_timeout / 4).min(Duration::from_secs(1));
+        let settings = fill(
+            &without_comments(include_str!("sql/session.sql")),
+            &[
+                ("statement_timeout", &milliseconds(request_timeout)),
+                ("lock_timeout", &milliseconds(lock_timeout)),
+            ],
+        );
+        let access = Access { origin: origin.clone(), settings };
+        Self { sessions: Sessions::new(access, size, request_timeout) }
     }
 
     /// Opens a session, if none is open.
@@ -59,21 +69,6 @@ struct Access {
     origin: Pool,
     /// What a new session is told.
     settings: String,
-}
-
-impl Access {
-    fn new(origin: Pool, request_timeout: Duration) -> Self {
-        let milliseconds = |time: Duration| time.as_millis().clamp(1, i32::MAX as u128).to_string();
-        let lock_timeout = (request_timeout / 4).min(Duration::from_secs(1));
-        let settings = fill(
-            &without_comments(include_str!("sql/session.sql")),
-            &[
-                ("statement_timeout", &milliseconds(request_timeout)),
-                ("lock_timeout", &milliseconds(lock_timeout)),
-            ],
-        );
-        Self { origin, settings }
-    }
 }
 
 impl Opener for Access {

@@ -1,8 +1,8 @@
 //! The statements, read from `sql/` and made out for one table.
 
-use golock_core::backend::{fill, without_comments};
+use golock_core::backend::{Table, fill, without_comments};
 
-use crate::table::{Table, literal};
+use crate::table::literal;
 
 /// What is sent, made once per store.
 pub(crate) struct Statements {
@@ -47,7 +47,7 @@ const PATIENCE: [u32; 2] = [200, 100];
 
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
-        let (name, channel) = (table.to_string(), literal(table.channel()));
+        let (name, channel) = (table.to_string(), literal(table.name()));
         let filled = |sql: &str, want: &str, skip_locked: &str| {
             let more =
                 [("table", &*name), ("channel", &channel), ("want", want), ("skip_locked", skip_locked)];
@@ -95,7 +95,7 @@ fn creation(table: &Table) -> (String, String) {
     let in_text = literal(&name);
     let in_text = &in_text[1..in_text.len() - 1];
     let create = fill(include_str!("sql/schema.sql"), &[("table", &name), ("table_in_text", in_text)]);
-    let (create, usage) = match table.schema() {
+    let (create, usage) = match table.schema().map(|schema| table.quoted(schema)) {
         Some(schema) => (
             format!("CREATE SCHEMA IF NOT EXISTS {schema};\n\n{create}"),
             format!("-- GRANT USAGE ON SCHEMA {schema} TO the_service;\n"),
@@ -129,7 +129,8 @@ fn want_many(columns: &[(&str, &str)], besides: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Statements, Table};
+    use super::Statements;
+    use crate::table;
 
     #[test]
     fn nothing_is_left_to_fill_in() {
@@ -146,7 +147,7 @@ mod tests {
             purge,
             create,
             schema,
-        } = Statements::new(&Table::new(Some("a"), "it's").unwrap());
+        } = Statements::new(&table::named(Some("a"), "it's").unwrap());
         let sized = [acquire, renew, renew_patiently, release, release_patiently, mark_waiting]
             .into_iter()
             .flat_map(|sizes| [sizes.one, sizes.many]);
@@ -160,7 +161,7 @@ mod tests {
     fn nothing_is_filled_into_a_name() {
         for name in ["{want}", "{skip_locked}", "{channel}", "{table}", "{table_in_text}"] {
             let Statements { acquire, renew, release, create, .. } =
-                Statements::new(&Table::new(None, name).unwrap());
+                Statements::new(&table::named(None, name).unwrap());
             for sql in [acquire.one, acquire.many, renew.one, release.many, create] {
                 assert!(sql.contains(&format!("\"{name}\"")), "{sql}");
             }
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_schema_of_the_table_is_created_too() {
-        let schema = Statements::new(&Table::new(Some("ops"), "golock").unwrap()).schema;
+        let schema = Statements::new(&table::named(Some("ops"), "golock").unwrap()).schema;
         assert!(schema.starts_with("CREATE SCHEMA IF NOT EXISTS \"ops\";"), "{schema}");
         assert!(schema.contains("-- GRANT USAGE ON SCHEMA \"ops\" TO the_service;"), "{schema}");
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use golock_core::backend::{Creation, micros};
+use golock_core::backend::{Creation, Table, micros};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -14,13 +14,12 @@ use golock_core::{FencingToken, LockName, async_trait};
 
 use crate::answers::{acquired, column, each, handed_over, listed, released, renewed};
 use crate::builder::PostgresStoreBuilder;
-use crate::error::BACKEND;
+use crate::error::{BACKEND, is_collision};
 use crate::listener::Listener;
-use crate::locked::{PATIENT_TRIES, complete, fill, unanswered};
-use crate::schema;
+use crate::locked::answered;
 use crate::session::Lane;
 use crate::statements::Statements;
-use crate::table::Table;
+use crate::table;
 
 /// The most requests in one statement: 10,000 leases of 30 s are renewed by less than two statements a second.
 const MAX_BATCH: usize = 700;
@@ -52,7 +51,7 @@ impl PostgresStore {
     /// opened yet, and none is taken from the pool: see [`PostgresStoreBuilder::build`].
     pub fn new(pool: Pool) -> Self {
         let options = Self::builder();
-        match Table::new(None, &options.table) {
+        match table::named(None, &options.table) {
             Some(table) => Self::over(&pool, &table, &options),
             None => unreachable!("the default table has a name that PostgreSQL can have"),
         }
@@ -106,42 +105,18 @@ impl PostgresStore {
     }
 
     async fn table_is_there(&self) -> Result<(), StoreError> {
-        schema::ensure(&self.creation, &self.acquiring, &self.table, &self.statements.create).await
+        let doing = Operation::CreateSchema;
+        let exists = || async {
+            let sql = "SELECT to_regclass($1::text) IS NOT NULL AS is_there";
+            let rows = self.acquiring.query(doing, sql, &[&self.table.to_string()]).await?;
+            rows.first().map_or(Ok(false), |row| column(doing, row, "is_there"))
+        };
+        let create = || self.acquiring.execute(doing, &self.statements.create);
+        self.creation.ready(exists, create, is_collision).await
     }
 
-    /// `None` for each lease whose row is locked by another transaction.
-    async fn renewals(
-        &self,
-        sql: &str,
-        requests: &[RenewRequest],
-    ) -> Result<Vec<Option<RenewAnswer>>, StoreError> {
-        let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
-        let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
-        let tokens: Vec<i64> = requests.iter().map(|request| request.token.get()).collect();
-        let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
-        let rows = self.renewing.query(Operation::Renew, sql, &[&names, &grants, &tokens, &leases]).await?;
-        each(Operation::Renew, requests.len(), &rows, renewed)
-    }
-
-    /// `None` for each name whose row is locked by another transaction.
-    async fn releases(
-        &self,
-        sql: &str,
-        requests: &[ReleaseRequest],
-    ) -> Result<Vec<Option<ReleaseAnswer>>, StoreError> {
-        let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
-        let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
-        let at_least: Vec<i64> = requests.iter().map(|request| micros(request.lock_at_least)).collect();
-        let rows = self.releasing.query(Operation::Release, sql, &[&names, &grants, &at_least]).await?;
-        each(Operation::Release, requests.len(), &rows, released)
-    }
-
-    async fn fence(
-        &self,
-        operation: Operation,
-        name: &LockName,
-        at_once: bool,
-    ) -> Result<Option<FencingToken>, StoreError> {
+    async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        let at_once = operation == Operation::ForceUnlock;
         self.table_is_there().await?;
         let (sql, name) = (&self.statements.fence, name.as_bytes());
         let rows = self.acquiring.query(operation, sql, &[&name, &at_once]).await?;
@@ -175,9 +150,6 @@ impl LockStore for PostgresStore {
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         self.table_is_there().await?;
         let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
         let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
@@ -190,31 +162,33 @@ impl LockStore for PostgresStore {
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         self.table_is_there().await?;
-        let mut answers = self.renewals(self.statements.renew.of(requests.len()), requests).await?;
-        let mut tries = 0..PATIENT_TRIES;
-        while let Some(locked) = unanswered(requests, &answers).filter(|_| tries.next().is_some()) {
-            let later = self.renewals(self.statements.renew_patiently.of(requests.len()), &locked).await;
-            fill(Operation::Renew, &mut answers, later)?;
-        }
-        complete(Operation::Renew, answers)
+        let ask = async |sql: &str, requests: &[RenewRequest]| {
+            let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
+            let grants: Vec<&[u8]> =
+                requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
+            let tokens: Vec<i64> = requests.iter().map(|request| request.token.get()).collect();
+            let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
+            let rows =
+                self.renewing.query(Operation::Renew, sql, &[&names, &grants, &tokens, &leases]).await?;
+            each(Operation::Renew, requests.len(), &rows, renewed)
+        };
+        let statements = [&self.statements.renew, &self.statements.renew_patiently];
+        answered(Operation::Renew, requests, statements, ask).await
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         self.table_is_there().await?;
-        let mut answers = self.releases(self.statements.release.of(requests.len()), requests).await?;
-        let mut tries = 0..PATIENT_TRIES;
-        while let Some(locked) = unanswered(requests, &answers).filter(|_| tries.next().is_some()) {
-            let later = self.releases(self.statements.release_patiently.of(requests.len()), &locked).await;
-            fill(Operation::Release, &mut answers, later)?;
-        }
-        complete(Operation::Release, answers)
+        let ask = async |sql: &str, requests: &[ReleaseRequest]| {
+            let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
+            let grants: Vec<&[u8]> =
+                requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
+            let at_least: Vec<i64> = requests.iter().map(|request| micros(request.lock_at_least)).collect();
+            let rows = self.releasing.query(Operation::Release, sql, &[&names, &grants, &at_least]).await?;
+            each(Operation::Release, requests.len(), &rows, released)
+        };
+        let statements = [&self.statements.release, &self.statements.release_patiently];
+        answered(Operation::Release, requests, statements, ask).await
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
@@ -244,9 +218,6 @@ impl LockStore for PostgresStore {
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
-        if requests.is_empty() {
-            return Ok(());
-        }
         self.table_is_there().await?;
         let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
         let standing: Vec<i64> = requests.iter().map(|request| micros(request.standing)).collect();
@@ -272,11 +243,11 @@ impl LockStore for PostgresStore {
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::Revoke, name, false).await
+        self.fence(Operation::Revoke, name).await
     }
 
     async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::ForceUnlock, name, true).await
+        self.fence(Operation::ForceUnlock, name).await
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {

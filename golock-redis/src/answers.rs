@@ -132,10 +132,7 @@ impl Reply {
     }
 
     fn unexpected(&self, operation: Operation) -> StoreError {
-        failure(
-            operation,
-            StoreErrorKind::Other,
-            format!("an answer that golock's scripts don't give: {}", self.word),
-        )
+        let why = format!("an answer that golock's scripts don't give: {}", self.word);
+        failure(operation, StoreErrorKind::Other, why)
     }
 }

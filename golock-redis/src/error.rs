@@ -43,31 +43,6 @@ pub(crate) fn is_answer(error: &DriverError) -> bool {
     reply_kind(error.details()).is_some_and(|kind| kind != StoreErrorKind::Connection)
 }
 
-/// The outcomes of all requests of one call, or the one error that stands for them.
-///
-/// An error that says that nothing was done may not stand for a call of which a part was done.
-pub(crate) fn all_or_error<T>(
-    operation: Operation,
-    outcomes: Vec<Result<T, StoreError>>,
-) -> Result<Vec<T>, StoreError> {
-    let requests = outcomes.len();
-    let (done, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
-    let done: Vec<T> = done.into_iter().filter_map(Result::ok).collect();
-    let mut failed: Vec<StoreError> = failed.into_iter().filter_map(Result::err).collect();
-    if failed.is_empty() {
-        return Ok(done);
-    }
-    let unknown = failed.iter().position(|error| !error.kind().took_no_effect());
-    let first = failed.swap_remove(unknown.unwrap_or(0));
-    if unknown.is_some() || done.is_empty() {
-        return Err(first);
-    }
-    let kind = if first.is_transient() { StoreErrorKind::Timeout } else { StoreErrorKind::Other };
-    let why = first.source().map(ToString::to_string).unwrap_or_default();
-    let failed = requests - done.len();
-    Err(failure(operation, kind, format!("{failed} of {requests} requests failed: {}: {why}", first.kind())))
-}
-
 /// What the first word of an error that the server answered with stands for. `None`: the driver's own words.
 fn reply_kind(reply: &str) -> Option<StoreErrorKind> {
     use StoreErrorKind as Kind;
@@ -123,7 +98,7 @@ mod tests {
     use fred::error::{Error as DriverError, ErrorKind};
     use golock_core::store::{Operation, StoreErrorKind as Kind};
 
-    use super::{all_or_error, call_failed, failure};
+    use super::call_failed;
 
     #[test]
     fn replies_are_told_apart_by_their_first_word() {
@@ -160,19 +135,5 @@ mod tests {
             let error = call_failed(Operation::Acquire, DriverError::new(kind, details));
             assert!(error.is_transient() && !error.kind().took_no_effect(), "{details}: {error}");
         }
-    }
-
-    #[test]
-    fn a_part_that_was_done_is_not_denied() {
-        let failed = |kind| Err(failure(Operation::Acquire, kind, "why"));
-        let kind_of = |outcomes| all_or_error(Operation::Acquire, outcomes).map_err(|error| error.kind());
-        assert_eq!(kind_of(vec![Ok(1), Ok(2)]), Ok(vec![1, 2]));
-        assert_eq!(
-            kind_of(vec![failed(Kind::Unavailable), failed(Kind::Unavailable)]),
-            Err(Kind::Unavailable)
-        );
-        assert_eq!(kind_of(vec![Ok(1), failed(Kind::Unavailable)]), Err(Kind::Timeout));
-        assert_eq!(kind_of(vec![Ok(1), failed(Kind::TokenExhausted)]), Err(Kind::Other));
-        assert_eq!(kind_of(vec![failed(Kind::Permission), failed(Kind::Connection)]), Err(Kind::Connection));
     }
 }

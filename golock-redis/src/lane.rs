@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use golock_core::backend::all_or_error;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::answers::Reply;
-use crate::error::{all_or_error, call_failed, failure, is_unknown_script};
+use crate::error::{call_failed, failure, is_unknown_script};
 use crate::link::Setup;
 use crate::scripts::Script;
 use crate::session::{Call, Common, Flight, How, Session};
@@ -73,6 +74,9 @@ impl Lane {
         calls: &[Call],
         replicas: Option<Replicas>,
     ) -> Result<Ran, StoreError> {
+        if calls.is_empty() {
+            return Ok(Ran { replies: Vec::new(), replicas: replicas.map(|wanted| wanted.count.into()) });
+        }
         let session = self.session().await?;
         let all: Vec<&Call> = calls.iter().collect();
         let fly = async |how, calls: &[&Call]| {
@@ -97,7 +101,7 @@ impl Lane {
             Ok(reply) => reply.unless_refused(operation),
             Err(error) => Err(call_failed(operation, error)),
         });
-        Ok(Ran { replies: all_or_error(operation, outcomes.collect())?, replicas: landed.replicas })
+        Ok(Ran { replies: all_or_error(outcomes)?, replicas: landed.replicas })
     }
 
     /// As [`run`](Self::run), for one call.

@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use fred::clients::Client;
-use fred::error::ErrorKind;
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::RespVersion;
 use fred::types::config::{
@@ -116,7 +116,8 @@ impl Setup {
 pub(crate) struct Link {
     client: Client,
     task: AbortHandle,
-    over: Shared<BoxFuture<'static, ()>>,
+    /// Ready when it has ended, with why if that is known.
+    ended: Shared<BoxFuture<'static, Option<Error>>>,
 }
 
 impl Link {
@@ -131,17 +132,12 @@ impl Link {
         let _ = connected.as_mut().now_or_never();
         let task = client.connect();
         let abort = task.abort_handle();
-        let failed = task.map(|ended| match ended {
-            Ok(Err(error)) => Some(error),
-            Ok(Ok(())) | Err(_) => None,
-        });
-        let mut failed = failed.boxed().shared();
-        let over = failed.clone().map(drop).boxed().shared();
-        let link = Self { client: client.clone(), task: abort, over };
+        let mut ended = task.map(|ended| ended.ok().and_then(Result::err)).boxed().shared();
+        let link = Self { client: client.clone(), task: abort, ended: ended.clone() };
         let outcome = tokio::select! {
             biased;
             outcome = connected => outcome,
-            error = &mut failed => Err(error.unwrap_or_else(fred::error::Error::new_canceled)),
+            error = &mut ended => Err(error.unwrap_or_else(Error::new_canceled)),
         };
         let Err(error) = outcome else { return Ok(link) };
         if setup.uses_tls()
@@ -163,17 +159,12 @@ impl Link {
         self.task.is_finished()
     }
 
-    /// Returns when it has ended.
-    pub(crate) async fn over(&self) {
-        self.over.clone().await;
-    }
-
     /// The outcome of `call` on this connection. `None`: the connection ended before.
     pub(crate) async fn unless_over<T>(&self, call: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             outcome = call => Some(outcome),
-            () = self.over() => None,
+            _ = self.ended.clone() => None,
         }
     }
 }

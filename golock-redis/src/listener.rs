@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::{Message, Value};
-use futures_util::stream;
 use golock_core::LockName;
+use golock_core::backend::listening;
 use golock_core::store::{Operation, StoreError, Wakeup, Wakeups};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tracing::{debug, warn};
 
 use crate::error::call_failed;
 use crate::keys::Prefix;
@@ -17,25 +16,8 @@ use crate::link::{Link, Setup};
 
 /// A stream that begins when the server has confirmed that it listens, and ends with its connection.
 pub(crate) fn wakeups(setup: Arc<Setup>, prefix: Prefix) -> Wakeups {
-    Box::pin(stream::unfold(State::Begins(setup, prefix), async |state| match state {
-        State::Begins(setup, prefix) => match Listener::open(&setup, &prefix).await {
-            Ok(listener) => Some((Wakeup::Listening, State::Listens(listener))),
-            Err(error) if error.is_transient() => {
-                debug!(%error, source = %source(&error), "can't listen for freed names");
-                None
-            }
-            Err(error) => {
-                warn!(%error, source = %source(&error), "can't listen for freed names: waiters will poll");
-                None
-            }
-        },
-        State::Listens(mut listener) => Some((listener.next().await?, State::Listens(listener))),
-    }))
-}
-
-enum State {
-    Begins(Arc<Setup>, Prefix),
-    Listens(Listener),
+    let open = async move { Listener::open(&setup, &prefix).await };
+    listening(open, |mut listener: Listener| async move { Some((listener.next().await?, listener)) })
 }
 
 struct Listener {
@@ -62,12 +44,7 @@ impl Listener {
 
     /// `None` when the connection has ended.
     async fn next(&mut self) -> Option<Wakeup> {
-        let message = tokio::select! {
-            biased;
-            message = self.messages.recv() => message,
-            () = self.link.over() => return None,
-        };
-        match message {
+        match self.link.unless_over(self.messages.recv()).await? {
             Ok(message) => {
                 let name = message.value.as_bytes().and_then(LockName::read);
                 // Somebody else's message: look again, as after one that was missed.
@@ -77,8 +54,4 @@ impl Listener {
             Err(RecvError::Closed) => None,
         }
     }
-}
-
-fn source(error: &StoreError) -> String {
-    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }

@@ -121,17 +121,13 @@ impl RedisStore {
         replicas: Option<i64>,
         kind: StoreErrorKind,
     ) -> Result<(), StoreError> {
-        let Some(wanted) = self.replicas else { return Ok(()) };
+        let Some(Replicas { count, within }) = self.replicas else { return Ok(()) };
         let confirmed = replicas.unwrap_or(0);
-        if confirmed >= i64::from(wanted.count) {
+        if confirmed >= i64::from(count) {
             return Ok(());
         }
-        let Replicas { count, within } = wanted;
-        Err(failure(
-            operation,
-            kind,
-            format!("{confirmed} of {count} replicas confirmed it within {within:?}"),
-        ))
+        let why = format!("{confirmed} of {count} replicas confirmed it within {within:?}");
+        Err(failure(operation, kind, why))
     }
 
     /// Takes grants back that too few replicas have confirmed. Only then may the error say that nothing was done.
@@ -147,12 +143,8 @@ impl RedisStore {
         })
     }
 
-    async fn fence(
-        &self,
-        operation: Operation,
-        name: &LockName,
-        how: &'static str,
-    ) -> Result<Option<FencingToken>, StoreError> {
+    async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
+        let how = if operation == Operation::ForceUnlock { "force" } else { "revoke" };
         let call = self.call(name, [Value::from_static_str(how)]);
         self.acquiring.run_one(operation, &scripts::FENCE, call).await?.fenced(operation)
     }
@@ -219,9 +211,6 @@ impl LockStore for RedisStore {
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         let doing = Operation::Acquire;
         let calls: Vec<_> = requests
             .iter()
@@ -251,9 +240,6 @@ impl LockStore for RedisStore {
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         let doing = Operation::Renew;
         let calls: Vec<_> = requests
             .iter()
@@ -269,9 +255,6 @@ impl LockStore for RedisStore {
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         let calls: Vec<_> = requests
             .iter()
             .map(|request| {
@@ -297,9 +280,6 @@ impl LockStore for RedisStore {
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
-        if requests.is_empty() {
-            return Ok(());
-        }
         let calls: Vec<_> =
             requests.iter().map(|mark| self.call(&mark.name, [micros(mark.standing).into()])).collect();
         self.acquiring.run(Operation::MarkWaiting, &scripts::MARK_WAITING, &calls, None).await.map(drop)
@@ -336,11 +316,11 @@ impl LockStore for RedisStore {
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::Revoke, name, "revoke").await
+        self.fence(Operation::Revoke, name).await
     }
 
     async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::ForceUnlock, name, "force").await
+        self.fence(Operation::ForceUnlock, name).await
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {

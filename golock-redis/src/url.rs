@@ -23,18 +23,15 @@ pub(crate) fn parse(url: &str) -> Result<Setup, StoreError> {
 fn without_tls(url: &str) -> Option<(bool, String)> {
     let (scheme, rest) = url.trim().split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
-    let (server, layout) = scheme.split_once('-').map_or((&*scheme, ""), |(server, layout)| (server, layout));
+    let (server, layout) = scheme.split_at(scheme.find('-').unwrap_or(scheme.len()));
     let (uses_tls, server) = match server {
         "redis" | "valkey" => (false, server),
         "rediss" => (true, "redis"),
         "valkeys" => (true, "valkey"),
         _ => return None,
     };
-    match layout {
-        "" => Some((uses_tls, format!("{server}://{rest}"))),
-        "cluster" | "sentinel" => Some((uses_tls, format!("{server}-{layout}://{rest}"))),
-        _ => None,
-    }
+    let is_known = matches!(layout, "" | "-cluster" | "-sentinel");
+    is_known.then(|| (uses_tls, format!("{server}{layout}://{rest}")))
 }
 
 fn wrong() -> StoreError {

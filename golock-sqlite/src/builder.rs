@@ -7,7 +7,7 @@ use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::SqliteStore;
 use crate::error::failure;
-use crate::table::Table;
+use crate::table;
 use crate::url;
 
 /// Sets up a [`SqliteStore`]: [`SqliteStore::builder`].
@@ -70,7 +70,7 @@ impl SqliteStoreBuilder {
                 "locks in memory exclude nobody else: name a file, or use golock_core::MemoryStore",
             );
         }
-        let Some(table) = Table::new(&self.table) else {
+        let Some(table) = table::named(&self.table) else {
             return wrong("a table's name has 1 to 255 bytes without NUL, and does not begin with sqlite_");
         };
         // Absolute, so that neither a later change of directory nor a name such as `file:…` leads elsewhere.

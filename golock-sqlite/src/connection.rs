@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::error::{failed, failure, is_busy, is_harmless, is_table_missing, not_opened};
 use crate::limits;
@@ -47,7 +47,8 @@ impl Session {
         };
         let outcome = match (work(&mut open.connection), &self.opener.create) {
             (Err(error), Some(create)) if is_table_missing(&error) => {
-                create_table(&mut open.connection, create)
+                // By as many processes at once as may start: `IF NOT EXISTS` is looked at under the write lock.
+                written(&mut open.connection, |it| it.execute_batch(create))
                     .map_err(|error| failed(Operation::CreateSchema, error))?;
                 work(&mut open.connection)
             }
@@ -153,16 +154,14 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<Option<()>> {
     }
 }
 
-/// By as many processes at once as may start: `IF NOT EXISTS` is looked at under the write lock.
-fn create_table(connection: &mut Connection, create: &str) -> rusqlite::Result<()> {
-    let transaction = writing(connection)?;
-    transaction.execute_batch(create)?;
-    transaction.commit()
-}
-
-/// A transaction that has the file's write lock from its beginning, and is rolled back unless it is committed.
-pub(crate) fn writing(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
-    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+/// What `work` wrote, in a transaction that has the file's write lock from its beginning, and is rolled back if `work` fails.
+pub(crate) fn written<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let outcome = work(&transaction)?;
+    transaction.commit().map(|()| outcome)
 }
 
 /// The store's clock: this machine's.

@@ -2,7 +2,7 @@
 //! finished here, so that no connection is left in the middle of one.
 
 use std::io;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -74,18 +74,13 @@ impl Lane {
             },
         };
         let (send, receive) = mpsc::channel();
-        let session = Session::new(Arc::clone(&self.opener));
-        thread::Builder::new().name(self.name.to_owned()).spawn(move || work_off(session, &receive))?;
+        let mut session = Session::new(Arc::clone(&self.opener));
+        // Until the lane is dropped, and what was asked of it is done.
+        let work_off = move || receive.into_iter().for_each(|job: Job| job(&mut session));
+        thread::Builder::new().name(self.name.to_owned()).spawn(work_off)?;
         // It listens: it has only just been started.
         let _ = send.send(job);
         *jobs = Some(send);
         Ok(())
-    }
-}
-
-/// Until the lane is dropped, and what was asked of it is done.
-fn work_off(mut session: Session, jobs: &Receiver<Job>) {
-    for job in jobs {
-        job(&mut session);
     }
 }

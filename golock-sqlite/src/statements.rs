@@ -1,6 +1,6 @@
 //! The statements, read from `sql/`, made out for one table, and run.
 
-use golock_core::backend::{fill, from_micros, micros};
+use golock_core::backend::{Table, fill, from_micros, micros};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, ListRequest, LockInfo, ReleaseAnswer, ReleaseRequest, RenewAnswer,
     RenewRequest,
@@ -10,7 +10,6 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use std::time::Duration;
 
 use crate::answers::Found;
-use crate::table::Table;
 
 /// What is run, made once per store.
 pub(crate) struct Statements {
@@ -23,13 +22,6 @@ pub(crate) struct Statements {
     purge: String,
     /// Creates the table; also for people to read and run.
     pub(crate) schema: String,
-}
-
-/// When a lease ends that is taken from its holder.
-#[derive(Clone, Copy)]
-pub(crate) enum Ends {
-    Now,
-    AsItWould,
 }
 
 impl Statements {
@@ -128,10 +120,10 @@ impl Statements {
         &self,
         connection: &Connection,
         name: &LockName,
-        ends: Ends,
+        at_once: bool,
     ) -> rusqlite::Result<Option<FencingToken>> {
         let mut statement = connection.prepare_cached(&self.fence)?;
-        let values = named_params! { ":name": name.as_bytes(), ":ends_now": matches!(ends, Ends::Now) };
+        let values = named_params! { ":name": name.as_bytes(), ":ends_now": at_once };
         statement.query_row(values, |row| row.get(0).map(FencingToken::new)).optional()
     }
 
@@ -190,12 +182,13 @@ impl Statements {
 
 #[cfg(test)]
 mod tests {
-    use super::{Statements, Table};
+    use super::Statements;
+    use crate::table;
 
     #[test]
     fn nothing_is_left_to_fill_in() {
         let Statements { acquire, renew, release, fence, look, list, purge, schema } =
-            Statements::new(&Table::new("it's").unwrap());
+            Statements::new(&table::named("it's").unwrap());
         for sql in [acquire, renew, release, fence, look, list, purge, schema] {
             assert!(!sql.contains(['{', '}']), "{sql}");
             assert!(sql.contains("\"it's\""), "{sql}");

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use golock_core::backend::Table;
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, Operation, ReleaseAnswer,
+    ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 
 use crate::builder::SqliteStoreBuilder;
-use crate::connection::{Opener, writing};
+use crate::connection::{Opener, written};
 use crate::error::BACKEND;
 use crate::lane::Lane;
-use crate::statements::{Ends, Statements};
-use crate::table::Table;
+use crate::statements::Statements;
 
 /// The most requests in one transaction.
 const MAX_BATCH: usize = 500;
@@ -121,18 +121,10 @@ impl SqliteStore {
         self.looking.call(operation, move |connection| statements.list(connection, &request)).await
     }
 
-    async fn fence(
-        &self,
-        operation: Operation,
-        name: &LockName,
-        ends: Ends,
-    ) -> Result<Option<FencingToken>, StoreError> {
+    async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
         let (statements, name) = (Arc::clone(&self.statements), name.clone());
-        let fence = move |connection: &mut _| {
-            let transaction = writing(connection)?;
-            let token = statements.fence(&transaction, &name, ends)?;
-            transaction.commit().map(|()| token)
-        };
+        let at_once = operation == Operation::ForceUnlock;
+        let fence = move |connection: &mut _| written(connection, |it| statements.fence(it, &name, at_once));
         self.acquiring.call(operation, fence).await
     }
 }
@@ -145,9 +137,6 @@ impl LockStore for SqliteStore {
 
     /// Looks first, which waits for nobody: only what may be won is written.
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         let requests: Arc<[AcquireRequest]> = requests.into();
         let (statements, wanted) = (Arc::clone(&self.statements), Arc::clone(&requests));
         let look = move |connection: &mut _| {
@@ -159,51 +148,31 @@ impl LockStore for SqliteStore {
         }
         let statements = Arc::clone(&self.statements);
         let acquire = move |connection: &mut _| {
-            let transaction = writing(connection)?;
-            let answer = |(request, refusal): (_, &Option<_>)| match refusal {
-                Some(refusal) => Ok(AcquireAnswer::clone(refusal)),
-                None => statements.acquire(&transaction, request),
-            };
-            let answers = requests.iter().zip(&refusals).map(answer).collect::<rusqlite::Result<_>>()?;
-            transaction.commit().map(|()| answers)
+            written(connection, |it| {
+                let answer = |(request, refusal): (_, &Option<_>)| match refusal {
+                    Some(refusal) => Ok(AcquireAnswer::clone(refusal)),
+                    None => statements.acquire(it, request),
+                };
+                requests.iter().zip(&refusals).map(answer).collect()
+            })
         };
         self.acquiring.call(Operation::Acquire, acquire).await
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         let (statements, requests) = (Arc::clone(&self.statements), requests.to_vec());
         let renew = move |connection: &mut _| {
-            let transaction = writing(connection)?;
-            let answers = requests.iter().map(|request| statements.renew(&transaction, request));
-            let answers = answers.collect::<rusqlite::Result<_>>()?;
-            transaction.commit().map(|()| answers)
+            written(connection, |it| requests.iter().map(|request| statements.renew(it, request)).collect())
         };
         self.keeping.call(Operation::Renew, renew).await
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
         let (statements, requests) = (Arc::clone(&self.statements), requests.to_vec());
         let release = move |connection: &mut _| {
-            let transaction = writing(connection)?;
-            let answers = requests.iter().map(|request| statements.release(&transaction, request));
-            let answers = answers.collect::<rusqlite::Result<_>>()?;
-            transaction.commit().map(|()| answers)
+            written(connection, |it| requests.iter().map(|request| statements.release(it, request)).collect())
         };
         self.keeping.call(Operation::Release, release).await
-    }
-
-    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn wakeups(&self) -> Option<Wakeups> {
-        None
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
@@ -217,11 +186,11 @@ impl LockStore for SqliteStore {
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::Revoke, name, Ends::AsItWould).await
+        self.fence(Operation::Revoke, name).await
     }
 
     async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        self.fence(Operation::ForceUnlock, name, Ends::Now).await
+        self.fence(Operation::ForceUnlock, name).await
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
@@ -230,9 +199,7 @@ impl LockStore for SqliteStore {
         loop {
             let statements = Arc::clone(&self.statements);
             let purge = move |connection: &mut _| {
-                let transaction = writing(connection)?;
-                let page = statements.purge(&transaction, idle_for, &after, PURGE_PAGE)?;
-                transaction.commit().map(|()| page)
+                written(connection, |it| statements.purge(it, idle_for, &after, PURGE_PAGE))
             };
             let (deleted, last) = self.acquiring.call(Operation::Purge, purge).await?;
             purged += deleted as u64;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use golock_core::store::{
-    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, MarkRequest, Operation,
-    ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, Wakeups,
+    AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, Operation, ReleaseAnswer,
+    ReleaseRequest, RenewAnswer, RenewRequest,
 };
 use golock_core::{
     FencingToken, GrantId, Holder, Label, LockName, LockStore, LostReason, StoreError, StoreErrorKind,
@@ -89,14 +89,6 @@ impl LockStore for DirStore {
         let requests = requests.to_vec();
         self.step(Operation::Release, move |dir| requests.iter().map(|wanted| dir.release(wanted)).collect())
             .await
-    }
-
-    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn wakeups(&self) -> Option<Wakeups> {
-        None
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {

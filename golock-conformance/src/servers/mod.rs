@@ -29,6 +29,11 @@ use crate::context::chain;
 use crate::fixture::{Ability, BoxError, Clock, Fixture, Pause, Processes, Restart};
 use crate::target::{Opened, Target, Unopened};
 
+/// A name that nothing else has, in this run or another: `role_3f09ab12_17`.
+pub fn unique(what: &str) -> String {
+    format!("{what}_{}", crate::context::unique())
+}
+
 /// The server `id` of the table as a target of [`main`](crate::main) and of [`faults::main`](crate::faults::main): opened when the first of its cases is to run,
 /// its container removed when all have ended.
 ///

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use golock_conformance::async_trait;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
-    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    StoreErrorKind, Wakeups,
+    LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    StoreErrorKind,
 };
 use golock_core::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
 
@@ -250,14 +250,6 @@ impl LockStore for Toy {
             _ => AcquireAnswer::Raced,
         };
         Ok(HandOverAnswer::new(released, next))
-    }
-
-    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn wakeups(&self) -> Option<Wakeups> {
-        None
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {

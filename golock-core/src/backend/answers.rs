@@ -1,5 +1,7 @@
 //! Answers to many requests.
 
+use crate::store::StoreError;
+
 /// The answers in the order of the requests, each given with the place of its request, counted from 0.
 ///
 /// `None`: a request has no answer, or an answer no request. Of two answers to one request the second counts.
@@ -11,9 +13,27 @@ pub fn in_order<A>(requests: usize, answers: impl IntoIterator<Item = (usize, A)
     places.into_iter().collect()
 }
 
+/// The answers to requests of which each was served by itself; or the one error that stands for all, and says that nothing was done
+/// only if nothing was.
+///
+/// # Errors
+/// One that leaves an outcome open, if there is one, else the first.
+pub fn all_or_error<A>(
+    outcomes: impl IntoIterator<Item = Result<A, StoreError>>,
+) -> Result<Vec<A>, StoreError> {
+    let (done, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    let worst = failed.into_iter().filter_map(Result::err).min_by_key(|error| error.kind().took_no_effect());
+    match worst {
+        None => Ok(done.into_iter().filter_map(Result::ok).collect()),
+        Some(error) if done.is_empty() => Err(error),
+        Some(error) => Err(error.of_a_part()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::in_order;
+    use super::{all_or_error, in_order};
+    use crate::store::{Operation, StoreError, StoreErrorKind as Kind};
 
     #[test]
     fn each_request_has_its_answer() {
@@ -21,5 +41,16 @@ mod tests {
         assert_eq!(in_order(2, [(1, 'b')]), None, "the first has none");
         assert_eq!(in_order(1, [(0, 'a'), (1, 'b')]), None, "there is no second");
         assert_eq!(in_order(1, [(0, 'a'), (0, 'b')]), Some(vec!['b']));
+    }
+
+    #[test]
+    fn a_part_that_was_done_is_not_denied() {
+        let failed = |kind| Err(StoreError::new("test", Operation::Acquire, kind, "why"));
+        let kind_of = |outcomes: Vec<_>| all_or_error(outcomes).map_err(|error| error.kind());
+        assert_eq!(kind_of(vec![Ok(1), Ok(2)]), Ok(vec![1, 2]));
+        assert_eq!(kind_of(vec![failed(Kind::Unavailable), failed(Kind::Conflict)]), Err(Kind::Unavailable));
+        assert_eq!(kind_of(vec![Ok(1), failed(Kind::Unavailable)]), Err(Kind::Timeout));
+        assert_eq!(kind_of(vec![Ok(1), failed(Kind::TokenExhausted)]), Err(Kind::Other));
+        assert_eq!(kind_of(vec![failed(Kind::Permission), failed(Kind::Connection)]), Err(Kind::Connection));
     }
 }

@@ -7,11 +7,15 @@ mod creation;
 #[cfg(feature = "sessions")]
 pub mod sessions;
 mod statement;
+mod table;
 mod time;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod wakeups;
 
-pub use self::answers::in_order;
+pub use self::answers::{all_or_error, in_order};
 pub use self::creation::Creation;
 pub use self::statement::{fill, without_comments};
+pub use self::table::Table;
 pub use self::time::{from_micros, micros};
+pub use self::wakeups::listening;

@@ -121,13 +121,17 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`]; the engine then waits without being woken.
-    async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError>;
+    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Starts to listen for freed names, if this store can push: `None` otherwise. The engine asks when the
     /// first caller has to wait, keeps one stream, and asks again (after a pause) when it ends.
     ///
-    /// A wake-up is only a hint: one lost costs time, never correctness.
-    fn wakeups(&self) -> Option<Wakeups>;
+    /// A wake-up is only a hint: one lost costs time, never correctness. A store that says nothing else can't push.
+    fn wakeups(&self) -> Option<Wakeups> {
+        None
+    }
 
     /// What is known of a name. `None` if it is free: never locked, released or expired.
     ///

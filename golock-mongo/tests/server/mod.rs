@@ -4,10 +4,8 @@
 
 mod probe;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
-
 use golock_conformance::BoxError;
+pub(crate) use golock_conformance::servers::unique;
 use golock_mongo::mongodb::Client;
 use golock_mongo::mongodb::bson::{Document, doc};
 use golock_mongo::mongodb::error::ErrorKind;
@@ -40,12 +38,4 @@ fn is_initiated(kind: &ErrorKind) -> bool {
 /// The same URL with one more option.
 pub(crate) fn url_with(url: &str, option: &str) -> String {
     format!("{url}{}{option}", if url.contains('?') { '&' } else { '?' })
-}
-
-/// Different in every call and every run.
-#[allow(clippy::disallowed_methods, reason = "it makes a name, and decides nothing")]
-pub(crate) fn unique(what: &str) -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    format!("{what}_{:x}_{}", since.as_nanos() as u64, NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -8,10 +8,10 @@ mod secrets;
 mod tls;
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use golock_conformance::BoxError;
 use golock_conformance::security::{self, Guarded, Recipe, tests};
+use golock_conformance::servers::unique;
 use golock_mysql::mysql_async::prelude::Queryable;
 use golock_mysql::mysql_async::{Conn, Error, Opts, OptsBuilder};
 
@@ -71,10 +71,4 @@ fn url(server: &Guarded) -> String {
 
 fn url_as(server: &Guarded, user: &str, password: &str) -> String {
     format!("mysql://{user}:{password}@{}/{DATABASE}{ENCRYPTED}", server.address())
-}
-
-/// Different in every call.
-fn unique(what: &str) -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{what}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -3,9 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
-
+pub(crate) use golock_conformance::servers::unique;
 use golock_core::{GrantId, Label, LockName};
 use golock_mysql::mysql_async::prelude::Queryable;
 use golock_mysql::mysql_async::{Conn, Error, Opts, OptsBuilder};
@@ -24,14 +22,6 @@ pub(crate) async fn admin(url: &str) -> Result<Conn, Error> {
 /// Bytes, as SQL has them.
 pub(crate) fn literal(bytes: &[u8]) -> String {
     format!("X'{}'", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-}
-
-/// Different in every call and every run.
-#[allow(clippy::disallowed_methods, reason = "it makes a name, and decides nothing")]
-pub(crate) fn unique(what: &str) -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
-    format!("{what}_{:x}_{}", nanos as u64, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 pub(crate) fn name(what: &str) -> LockName {

@@ -8,10 +8,10 @@ mod secrets;
 mod tls;
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use golock_conformance::BoxError;
 use golock_conformance::security::{self, Guarded, Recipe, tests};
+use golock_conformance::servers::unique;
 use golock_postgres::deadpool_postgres::tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -61,10 +61,4 @@ async fn admin(server: &Guarded) -> Client {
 /// The server's URL for another user.
 fn url_as(server: &Guarded, user: &str, password: &str) -> String {
     format!("postgres://{user}:{password}@{}/postgres", server.address())
-}
-
-/// Different in every call.
-fn unique(what: &str) -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{what}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

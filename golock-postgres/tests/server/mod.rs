@@ -4,10 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub(crate) use golock_conformance::servers::unique;
 use golock_core::store::{AcquireAnswer, AcquireRequest, LockStore, ReleaseAnswer, ReleaseRequest};
 use golock_core::{FencingToken, GrantId, Label, LockName};
 use golock_postgres::deadpool_postgres::tokio_postgres::{self, Client, Error, NoTls};
@@ -30,14 +29,6 @@ pub(crate) async fn session(url: &str) -> Client {
 pub(crate) fn url_of(url: &str, database: &str) -> String {
     let (start, _) = url.rsplit_once('/').unwrap();
     format!("{start}/{database}")
-}
-
-/// Different in every call and every run.
-pub(crate) fn unique(what: &str) -> String {
-    static RUN: OnceLock<u64> = OnceLock::new();
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let run = RUN.get_or_init(|| RandomState::new().hash_one(0)) >> 32;
-    format!("{what}_{run:08x}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 pub(crate) fn name(what: &str) -> LockName {
