@@ -101,7 +101,7 @@ impl MysqlStore {
     }
 
     /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The first call of
-    /// a lock does the same.
+    /// a lock does the same. If all sessions are in use, it waits for one.
     ///
     /// # Errors
     /// [`StoreError`], transient if the server could not be reached in time.

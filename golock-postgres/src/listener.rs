@@ -106,7 +106,11 @@ impl Open {
 
 /// The name whose bytes a notification has in hex: as text it could not be sent from every database's encoding.
 fn from_hex(payload: &str) -> Option<LockName> {
-    let byte = |at| u8::from_str_radix(payload.get(at..at + 2)?, 16).ok();
+    let byte = |at| {
+        // It may be somebody else's, with a sign in front.
+        let digits = payload.get(at..at + 2).filter(|digits| !digits.starts_with('+'))?;
+        u8::from_str_radix(digits, 16).ok()
+    };
     let bytes: Option<Vec<u8>> = (0..payload.len()).step_by(2).map(byte).collect();
     LockName::read(&bytes?)
 }
@@ -118,7 +122,7 @@ mod tests {
     #[test]
     fn names_are_read_from_hex() {
         assert_eq!(from_hex("6ac3b362").unwrap().as_str(), "jób");
-        for payload in ["", "6", "6x", "ff", "00", "reload"] {
+        for payload in ["", "6", "6x", "ff", "00", "reload", "+a"] {
             assert_eq!(from_hex(payload), None, "{payload:?}");
         }
     }

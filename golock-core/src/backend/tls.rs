@@ -1,5 +1,5 @@
 //! TLS by rustls, for backends whose drivers leave it to them: with the system's certificate authorities, and with a provider of
-//! cryptography of its own, for the process-wide one is the application's affair.
+//! cryptography of its own, for the process-wide one is the application's affair. Types of rustls show here.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -9,7 +9,10 @@ use tracing::{debug, warn};
 use crate::store::{StoreError, Wakeup, Wakeups};
 
 /// A stream that begins by `open` when it is first polled, says [`Wakeup::Listening`], and then what `next` hears. It ends when that
-/// has no more to say, and if `open` fails.
+/// has no more to say, and if `open` fails: then a failure that will not pass by itself is an event at warn, any other at debug.
+///
+/// # Cancel safety
+/// Dropping the stream drops the listener, and what `open` or `next` were doing. What they have begun is kept between polls.
 pub fn listening<Listener, Heard>(
     open: impl Future<Output = Result<Listener, StoreError>> + Send + 'static,
     next: impl Fn(Listener) -> Heard + Clone + Send + 'static,
@@ -27,9 +30,9 @@ where
 fn tell(error: &StoreError) {
     let source = error.source().map(ToString::to_string).unwrap_or_default();
     if error.is_transient() {
-        debug!(%error, source, "can't listen for freed names");
+        debug!(backend = error.backend(), %error, source, "can't listen for freed names");
     } else {
-        warn!(%error, source, "can't listen for freed names: who waits polls");
+        warn!(backend = error.backend(), %error, source, "can't listen for freed names");
     }
 }
 

@@ -51,10 +51,7 @@ impl StoreError {
     /// What a call fails with as a whole, if this is what a part of it failed with after another part had taken effect.
     #[must_use]
     pub fn of_a_part(self) -> Self {
-        match self.kind.took_no_effect() {
-            true => Self::new(self.backend, self.operation, self.kind.of_a_part(), self),
-            false => self,
-        }
+        Self { kind: self.kind.of_a_part(), ..self }
     }
 }
 

@@ -48,7 +48,8 @@ pub type Wakeups = Pin<Box<dyn Stream<Item = Wakeup> + Send>>;
 ///   and not later than it was;
 /// * **compare names byte by byte**: [`LockName`] allows everything but NUL;
 /// * **answer per item, in the order of the requests**. The engine sends at most
-///   [`max_batch`](Capabilities::max_batch) at once, never a name twice in one call;
+///   [`max_batch`](Capabilities::max_batch) at once, never a name twice in one call, and never none (a call with no requests
+///   has no answers, and may ask the server all the same);
 /// * **fail with [`StoreError`]** only when it could not find out. Contention is an answer. An error stands for
 ///   the whole call: each item may or may not have happened, unless
 ///   [its kind](StoreErrorKind::took_no_effect) says that none did;
@@ -121,14 +122,17 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`]; the engine then waits without being woken.
-    async fn mark_waiting(&self, _: &[MarkRequest]) -> Result<(), StoreError> {
+    async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
+        let _ = requests;
         Ok(())
     }
 
     /// Starts to listen for freed names, if this store can push: `None` otherwise. The engine asks when the
     /// first caller has to wait, keeps one stream, and asks again (after a pause) when it ends.
     ///
-    /// A wake-up is only a hint: one lost costs time, never correctness. A store that says nothing else can't push.
+    /// A wake-up is only a hint: one lost costs time, never correctness. By default `None`: a store whose
+    /// [`wakeups`](Capabilities::wakeups) is `true` has both this and [`mark_waiting`](Self::mark_waiting), and one that wraps another
+    /// passes both on.
     fn wakeups(&self) -> Option<Wakeups> {
         None
     }

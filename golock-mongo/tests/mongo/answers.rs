@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use golock_conformance::servers::{Server, url_at};
-use golock_core::store::{AcquireAnswer, LockStore, ReleaseAnswer, RenewAnswer, RenewRequest};
+use golock_core::store::{
+    AcquireAnswer, LockStore, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest,
+};
 use golock_core::{FencingToken, GrantId, LockOptions, Locker, LostReason, StoreErrorKind};
 use golock_mongo::MongoStore;
 use golock_mongo::mongodb::bson::doc;
@@ -113,6 +115,34 @@ pub(crate) async fn servers_that_refuse_upserts_are_served_in_two_steps(server: 
             take(&store, &half).await;
         }
     }
+}
+
+pub(crate) async fn a_failure_beside_what_was_done_does_not_say_that_nothing_was(server: Arc<Server>) {
+    let url = server.url();
+    let (spoilt, good) = (name("spoilt"), name("good"));
+    let unlucky = spoilt.clone();
+    let meddler = meddler(url, move |command| {
+        let is_its = command
+            .get_document("query")
+            .is_ok_and(|query| query.get_str("_id").ok() == Some(unlucky.as_str()));
+        if is_its { Fate::Answered(error(112, "WriteConflict")) } else { Fate::Pass }
+    });
+    let meddler = meddler.await;
+    let builder = MongoStore::builder().database(DATABASE).collection(unique("half"));
+    let store = builder.connect(&url_at(url, meddler.address)).await.unwrap();
+    let alone = store.acquire(&[wanted(&spoilt, new_grant())]).await.unwrap_err();
+    assert!(alone.kind().took_no_effect(), "{alone}");
+    let grant = new_grant();
+    let both = [wanted(&good, grant), wanted(&spoilt, new_grant())];
+    let error = store.acquire(&both).await.unwrap_err();
+    assert!(!error.kind().took_no_effect(), "{error}");
+    assert!(store.inspect(&good).await.unwrap().is_some());
+    let both = [
+        ReleaseRequest::new(good, grant, Duration::ZERO),
+        ReleaseRequest::new(spoilt, grant, Duration::ZERO),
+    ];
+    let error = store.release(&both).await.unwrap_err();
+    assert!(!error.kind().took_no_effect(), "{error}");
 }
 
 pub(crate) async fn upserts_that_collide_are_tried_again(server: Arc<Server>) {

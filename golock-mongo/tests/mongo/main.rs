@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         commands::what_is_refused_is_not_written,
         answers::an_unacknowledged_write_is_unknown_and_undone,
         answers::servers_that_refuse_upserts_are_served_in_two_steps,
+        answers::a_failure_beside_what_was_done_does_not_say_that_nothing_was,
         answers::upserts_that_collide_are_tried_again,
         batches::many_leases_are_renewed_by_one_command,
         batches::each_loss_among_many_is_found_by_one_more_command,

@@ -3,15 +3,15 @@
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use golock_core::StoreErrorKind as Kind;
 use golock_core::store::Operation;
+use golock_core::{LockStore, StoreErrorKind as Kind};
 use golock_mssql::MssqlStore;
 use golock_mssql::tiberius::{AuthMethod, Config};
 use tokio::net::TcpListener;
 
 use crate::tds::wire::Value;
 use crate::tds::{Reply, Scripted};
-use crate::{builder, try_acquire};
+use crate::{acquire, builder, release, try_acquire};
 
 /// A server that answers this with that error, always.
 async fn failing(what: &'static str, number: u32, class: u8) -> Scripted {
@@ -81,6 +81,23 @@ async fn a_deadlock_that_goes_on_is_a_conflict() {
     // It leaves the session as it was.
     try_acquire(&store).await.unwrap_err();
     assert!(server.asked_to("acquire").iter().all(|asked| asked.connection == 1));
+}
+
+#[tokio::test]
+async fn a_failure_after_others_were_served_does_not_say_that_nothing_was_done() {
+    for (served, kind) in [(0, Kind::Conflict), (1, Kind::Timeout)] {
+        let asked_before = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let server = Scripted::start(move |asked| {
+            let at = ["acquire", "release"].iter().position(|what| asked.what() == *what)?;
+            let is_served = asked_before[at].fetch_add(1, Ordering::SeqCst) < served;
+            (!is_served).then_some(Reply::Error { number: 1205, class: 13 })
+        })
+        .await;
+        let store = server.store(builder());
+        let acquired = store.acquire(&[acquire("a"), acquire("b")]).await.unwrap_err();
+        let released = store.release(&[release("a"), release("b")]).await.unwrap_err();
+        assert_eq!([acquired.kind(), released.kind()], [kind, kind], "{served} served");
+    }
 }
 
 #[tokio::test]
