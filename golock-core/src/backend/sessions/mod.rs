@@ -26,7 +26,7 @@ pub trait Opener: Send + Sync + 'static {
     /// Opens a session.
     ///
     /// # Errors
-    /// What the server or its network say against it.
+    /// What the server or its network say against it. If that is [`StoreErrorKind::Conflict`], it is tried once more, as a call is.
     ///
     /// # Cancel safety
     /// [`Sessions`] drops the future when it takes too long, or when it is dropped itself: what was opened has to be closed with it.
@@ -252,8 +252,14 @@ impl<O: Opener> Manager for Opening<O> {
     async fn create(&self) -> Result<Self::Type, StoreError> {
         let (opener, within) = (Arc::clone(&self.opener), self.within);
         let opening = async move {
+            let opened = async {
+                match opener.open().await {
+                    Err(error) if error.kind() == StoreErrorKind::Conflict => opener.open().await,
+                    outcome => outcome,
+                }
+            };
             // Some drivers' futures are so large that, passed through the callers' frames, they would fill a debug build's stack.
-            let session = timeout(within, Box::pin(opener.open())).await.unwrap_or_else(|_| {
+            let session = timeout(within, Box::pin(opened)).await.unwrap_or_else(|_| {
                 let why = "no session within the request timeout";
                 Err(StoreError::new(O::BACKEND, Operation::Connect, StoreErrorKind::Timeout, why))
             })?;
@@ -288,6 +294,9 @@ mod tests {
     struct Counting {
         opened: AtomicUsize,
         takes: Duration,
+        /// How many openings the server takes back, and how many it has been asked for.
+        taken_back: usize,
+        asked: AtomicUsize,
     }
 
     struct Session {
@@ -311,6 +320,9 @@ mod tests {
 
         async fn open(&self) -> Result<Session, StoreError> {
             sleep(self.takes).await;
+            if self.asked.fetch_add(1, Ordering::Relaxed) < self.taken_back {
+                return Err(Self::failed(Operation::Connect, Failure::Deadlock));
+            }
             Ok(Session { number: self.opened.fetch_add(1, Ordering::Relaxed), closed: Arc::default() })
         }
 
@@ -421,6 +433,17 @@ mod tests {
         assert_eq!(deadlocked.await.unwrap_err().kind(), Kind::Conflict);
         assert_eq!(calls.load(Ordering::Relaxed), 2);
         assert!(sessions.session().await.unwrap().was_idle());
+    }
+
+    #[tokio::test]
+    async fn opening_that_was_taken_back_is_tried_once_more() {
+        let taking_back =
+            |taken_back| Sessions::new(Counting { taken_back, ..Counting::default() }, 1, WITHIN);
+        assert_eq!(number(&taking_back(1)).await, 0);
+        let sessions = taking_back(2);
+        let error = sessions.session().await.err().unwrap();
+        assert_eq!((error.operation(), error.kind()), (Operation::Connect, Kind::Conflict));
+        assert_eq!(number(&sessions).await, 0, "it was tried more than once more");
     }
 
     #[tokio::test(start_paused = true)]
