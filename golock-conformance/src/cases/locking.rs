@@ -228,9 +228,10 @@ pub(crate) async fn lock_at_least_is_kept_after_a_crash(cx: &Context<'_>) {
 }
 
 pub(crate) async fn many_leases_of_one_locker_are_kept(cx: &Context<'_>) {
-    let lease = Duration::from_secs(6);
+    // Long enough for renewals on a machine that has twenty others at work for each processor.
+    let lease = Duration::from_secs(12);
     // Fewer on a server that is slow to grant them, for it would be as slow to renew them.
-    keep_leases(cx, effort::leases(), lease, lease / 3).await;
+    keep_leases(cx, effort::leases(), lease, lease / 6).await;
 }
 
 pub(crate) async fn ten_thousand_leases_of_one_locker_are_kept(cx: &Context<'_>) {
@@ -250,7 +251,8 @@ async fn keep_leases(cx: &Context<'_>, count: usize, lease: Duration, within: Du
         }
     }
     let (all_held, begun) = (asked.elapsed(), Instant::now());
-    while begun.elapsed() < lease * 2 {
+    // Each is renewed four times.
+    while begun.elapsed() < lease * 3 / 2 {
         let lost = locks.iter().filter(|lock| !lock.is_held()).count();
         let since = begun.elapsed();
         assert_eq!(lost, 0, "of {}, granted within {all_held:?}, were lost {since:?} later", locks.len());
