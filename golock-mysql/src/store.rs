@@ -28,6 +28,9 @@ const RENEW_SESSIONS: usize = 2;
 /// How long renewals and releases wait for a row that another transaction has locked: they are tried again.
 const KEEPING_LOCK_WAIT: Duration = Duration::from_secs(1);
 
+/// How often the table is looked for, if it takes long to be seen.
+const READY_TRIES: usize = 3;
+
 /// How many names a purge deletes at once.
 const PURGE_PAGE: u64 = 10_000;
 
@@ -109,8 +112,15 @@ impl MysqlStore {
     /// # Cancel safety
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        let nothing = ListRequest::new("", 0);
-        self.call(&self.acquiring, Operation::Connect, &self.statements.list(&nothing)).await.map(drop)
+        let nothing = self.statements.list(&ListRequest::new("", 0));
+        let mut tries = 1..READY_TRIES;
+        loop {
+            match self.call(&self.acquiring, Operation::Connect, &nothing).await {
+                // Of many that create the table at once each waits for the others, on a busy server for longer than it may.
+                Err(error) if error.kind() == StoreErrorKind::Conflict && tries.next().is_some() => {}
+                outcome => return outcome.map(drop),
+            }
+        }
     }
 
     pub(crate) fn over(opts: &Opts, table: &Table, options: &MysqlStoreBuilder) -> Self {
