@@ -159,13 +159,6 @@ fn is_slow(error: &(dyn Error + 'static)) -> bool {
     matches!(kind, Some(StoreErrorKind::Timeout | StoreErrorKind::Unavailable))
 }
 
-/// A lock was not had in time: of the kind of a deadlock, which is told at once, only the server's own words tell it.
-pub(crate) fn is_lock_timeout(error: &StoreError) -> bool {
-    let said = chain(error);
-    error.kind() == StoreErrorKind::Conflict
-        && ["timeout", "time out"].iter().any(|words| said.contains(words))
-}
-
 /// The error of a store in a chain of errors.
 pub(crate) fn store_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
     let mut next = Some(error);

@@ -73,7 +73,8 @@ async fn call_on(
             .as_ref()
             .is_err_and(|failure| failure.in_a_transaction && !is_worth_another_try(&failure.error))
         {
-            // Another try begins with this itself. The rows are let go before the engine asks for them one by one. Should it fail, the session's end does the same.
+            // Another try begins with this itself. The rows are let go before the engine asks for them one by one. Should it fail,
+            // the session's end does the same.
             let _ = conn.query_drop("ROLLBACK").await;
         }
         replies

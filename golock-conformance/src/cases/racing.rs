@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::client::{Client, Grant, LABEL, LONG, label, ok};
-use crate::context::{Context, is_lock_timeout, new_grant};
+use crate::context::{Context, new_grant};
 use crate::effort;
 use crate::patience::{Patience, unpanicked};
 
@@ -169,9 +169,7 @@ where
     let mut at_once = true;
     loop {
         match call().await {
-            Err(error) if error.kind() == StoreErrorKind::Timeout || is_lock_timeout(&error) => {
-                at_once = false;
-            }
+            Err(error) if error.kind() == StoreErrorKind::Timeout => at_once = false,
             answers => return (ok(answers), at_once),
         }
         patience.pause().await;

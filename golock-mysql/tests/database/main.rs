@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     let tests = tests![
         a_refusal_does_not_wait_for_a_locked_row,
         renewals_in_company_do_not_wait_for_a_locked_row,
+        a_purge_leaves_a_locked_row_and_waits_for_none,
         a_lease_that_ran_out_behind_a_locked_row_is_not_revived,
         an_acquire_that_waited_for_a_row_is_granted_its_whole_lease,
         a_transaction_left_open_by_a_hook_rolls_no_lock_back,
@@ -83,6 +84,22 @@ async fn a_refusal_does_not_wait_for_a_locked_row(db: &Db) -> Result<(), BoxErro
     let answer = acquire(&store, &name, other, LONG).await?;
     let AcquireAnswer::Held(holder) = answer else { panic!("held, but the answer is {answer:?}") };
     assert_eq!(holder.token, token);
+    Ok(())
+}
+
+async fn a_purge_leaves_a_locked_row_and_waits_for_none(db: &Db) -> Result<(), BoxError> {
+    let table = unique("purged");
+    let store = MysqlStore::builder().table(&table).connect(db.0.url()).await?;
+    let names = [name("first"), name("locked"), name("last")];
+    for name in &names {
+        let id = grant();
+        taken(&store, name, id, LONG).await?;
+        store.release(&[ReleaseRequest::new(name.clone(), id, Duration::ZERO)]).await?;
+    }
+    let mut locked = db.lock_row(&table, &names[1]).await?;
+    assert_eq!(store.purge(Duration::ZERO).await?, 2);
+    locked.query_drop("ROLLBACK").await?;
+    assert_eq!(store.purge(Duration::ZERO).await?, 1);
     Ok(())
 }
 
