@@ -1,0 +1,179 @@
+//! Whether sessions are used again, closed, and opened as they should be.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::{Opener, Sessions};
+use crate::store::{Operation, StoreError, StoreErrorKind as Kind};
+
+/// Counts the sessions that it has opened.
+#[derive(Default)]
+struct Counting {
+    opened: AtomicUsize,
+    takes: Duration,
+    /// How many openings the server takes back, and how many it has been asked for.
+    taken_back: usize,
+    asked: AtomicUsize,
+}
+
+struct Session {
+    /// How many were opened before it.
+    number: usize,
+    closed: Arc<AtomicBool>,
+}
+
+/// What calls fail with.
+#[derive(Clone, Copy, PartialEq)]
+enum Failure {
+    Harmless,
+    Deadlock,
+    Broken,
+}
+
+impl Opener for Counting {
+    type Session = Session;
+    type Error = Failure;
+    const BACKEND: &'static str = "counting";
+
+    async fn open(&self) -> Result<Session, StoreError> {
+        sleep(self.takes).await;
+        if self.asked.fetch_add(1, Ordering::Relaxed) < self.taken_back {
+            return Err(Self::failed(Operation::Connect, Failure::Deadlock));
+        }
+        Ok(Session { number: self.opened.fetch_add(1, Ordering::Relaxed), closed: Arc::default() })
+    }
+
+    fn is_open(session: &Session) -> bool {
+        !session.closed.load(Ordering::Relaxed)
+    }
+
+    fn failed(operation: Operation, error: Failure) -> StoreError {
+        let kind = if error == Failure::Broken { Kind::Connection } else { Kind::Conflict };
+        StoreError::new(Self::BACKEND, operation, kind, "failed")
+    }
+
+    fn leaves_usable(error: &Failure) -> bool {
+        *error != Failure::Broken
+    }
+
+    fn is_worth_another_try(error: &Failure) -> bool {
+        *error == Failure::Deadlock
+    }
+}
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// A pool of one: of none there can't be any.
+fn one() -> Sessions<Counting> {
+    Sessions::new(Counting::default(), 0, WITHIN)
+}
+
+async fn number(sessions: &Sessions<Counting>) -> usize {
+    sessions.call(Operation::Renew, async |session| Ok(session.number)).await.unwrap()
+}
+
+async fn fail(sessions: &Sessions<Counting>, with: Failure) -> Kind {
+    sessions.call::<()>(Operation::Renew, async |_| Err(with)).await.unwrap_err().kind()
+}
+
+#[tokio::test]
+async fn session_is_used_again_unless_a_call_has_broken_it() {
+    let sessions = one();
+    assert_eq!(number(&sessions).await, 0);
+    assert_eq!(fail(&sessions, Failure::Harmless).await, Kind::Conflict);
+    assert_eq!(number(&sessions).await, 0);
+    assert_eq!(fail(&sessions, Failure::Broken).await, Kind::Connection);
+    assert_eq!(number(&sessions).await, 1);
+    sessions.close_idle();
+    assert_eq!(number(&sessions).await, 2);
+}
+
+#[tokio::test]
+async fn session_that_has_ended_is_not_used_again() {
+    let sessions = one();
+    let closed = sessions.call(Operation::Renew, async |session| Ok(session.closed.clone())).await;
+    closed.unwrap().store(true, Ordering::Relaxed);
+    assert_eq!(number(&sessions).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_are_open_than_there_may_be() {
+    let sessions = one();
+    let session = sessions.session().await.unwrap();
+    assert!(timeout(WITHIN * 2, sessions.session()).await.is_err(), "there are two");
+    drop(session);
+    assert_eq!(number(&sessions).await, 0);
+}
+
+#[tokio::test]
+async fn session_whose_call_was_dropped_is_closed() {
+    let sessions = one();
+    let begun = Notify::new();
+    let call = sessions.call::<()>(Operation::Renew, async |_| {
+        begun.notify_one();
+        std::future::pending().await
+    });
+    tokio::select! {
+        _ = call => unreachable!("it never ends"),
+        () = begun.notified() => {}
+    }
+    assert_eq!(number(&sessions).await, 1);
+}
+
+#[tokio::test]
+async fn broken_session_takes_no_more_calls() {
+    let sessions = one();
+    let mut session = sessions.session().await.unwrap();
+    assert!(!session.was_idle());
+    let broken = session.call::<()>(Operation::Renew, async |_| Err(Failure::Broken)).await;
+    assert!(broken.is_err());
+    let next = session.call(Operation::Renew, async |session| Ok(session.number)).await;
+    assert_eq!(next.unwrap_err().kind(), Kind::Connection);
+}
+
+#[tokio::test]
+async fn call_that_was_taken_back_is_made_once_more() {
+    let sessions = one();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let deadlocked = sessions
+        .call(Operation::Renew, async |_| match calls.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(Failure::Deadlock),
+            _ => Ok(()),
+        })
+        .await;
+    assert!(deadlocked.is_ok());
+    assert_eq!(calls.swap(0, Ordering::Relaxed), 2);
+    let deadlocked = sessions.call::<()>(Operation::Renew, async |_| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Err(Failure::Deadlock)
+    });
+    assert_eq!(deadlocked.await.unwrap_err().kind(), Kind::Conflict);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    assert!(sessions.session().await.unwrap().was_idle());
+}
+
+#[tokio::test]
+async fn opening_that_was_taken_back_is_tried_once_more() {
+    let taking_back = |taken_back| Sessions::new(Counting { taken_back, ..Counting::default() }, 1, WITHIN);
+    assert_eq!(number(&taking_back(1)).await, 0);
+    let sessions = taking_back(2);
+    let error = sessions.session().await.err().unwrap();
+    assert_eq!((error.operation(), error.kind()), (Operation::Connect, Kind::Conflict));
+    assert_eq!(number(&sessions).await, 0, "it was tried more than once more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn opening_is_bounded_and_outlives_its_caller() {
+    let slow = |takes| Sessions::new(Counting { takes, ..Counting::default() }, 1, WITHIN);
+    let too_slow = slow(WITHIN * 2).session().await.err().unwrap();
+    assert_eq!((too_slow.operation(), too_slow.kind()), (Operation::Connect, Kind::Timeout));
+
+    let sessions = slow(WITHIN / 2);
+    assert!(timeout(WITHIN / 4, sessions.session()).await.is_err());
+    let session = timeout(WITHIN / 3, sessions.session()).await.expect("it was begun anew").unwrap();
+    assert!(session.was_idle());
+}
