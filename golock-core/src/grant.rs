@@ -19,9 +19,9 @@ impl GrantId {
         &self.0
     }
 
-    /// Whether this is what a row has: `None` is no grant.
-    pub fn matches(&self, stored: Option<&[u8]>) -> bool {
-        stored == Some(self.0.as_slice())
+    /// The grant id of these bytes, which a store has kept; `None`: golock did not write them.
+    pub fn read(stored: &[u8]) -> Option<Self> {
+        stored.try_into().ok().map(Self)
     }
 }
 

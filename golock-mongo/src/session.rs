@@ -12,7 +12,7 @@ use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Client, Collection, Database};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::answers::Row;
+use crate::answers::Found;
 use crate::error::{CallError, call_failed, failure};
 use crate::options;
 use crate::statements::millis;
@@ -109,7 +109,7 @@ impl Session {
     }
 
     /// Changes one row, in one atomic step, and says how it was before or is after: `None`, there is no row.
-    pub(crate) async fn change(&self, change: &Change<'_>) -> Result<Option<Row>, StoreError> {
+    pub(crate) async fn change(&self, change: &Change<'_>) -> Result<Option<Found>, StoreError> {
         let sent = Instant::now();
         let changed = match self.change_once(change).await {
             // Two inserted the row at once, or the like: now there is one.
@@ -117,7 +117,7 @@ impl Session {
             outcome => outcome,
         };
         let row = changed.map_err(|error| call_failed(change.operation, error))?;
-        row.map_or(Ok(None), |row| Row::read(change.operation, &row, sent))
+        row.map_or(Ok(None), |row| Found::read(change.operation, &row, sent))
     }
 
     async fn change_once(&self, change: &Change<'_>) -> Result<Option<Document>, CallError> {
@@ -154,7 +154,7 @@ impl Session {
             "upsert": upsert,
             // A release is answered by the row as it was before.
             "new": change.operation != Operation::Release,
-            "fields": Row::fields(),
+            "fields": Found::fields(),
             "collation": simple_collation(),
         };
         let mut reply = self.write(change.operation, command, change.limit).await?;
@@ -195,13 +195,13 @@ impl Session {
         operation: Operation,
         filter: Document,
         limit: usize,
-    ) -> Result<Vec<(LockName, Row)>, StoreError> {
+    ) -> Result<Vec<(LockName, Found)>, StoreError> {
         let sent = Instant::now();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let command = doc! {
             "find": &self.collection,
             "filter": filter,
-            "projection": Row::fields(),
+            "projection": Found::fields(),
             "sort": { "_id": 1 },
             "limit": limit,
             // In one round trip, as far as a reply has room.
@@ -219,8 +219,8 @@ impl Session {
         let rows = found.await.map_err(|error: DriverError| call_failed(operation, error.into()))?;
         let mut named = Vec::with_capacity(rows.len());
         for row in rows {
-            if let Some(read) = Row::read(operation, &row, sent)? {
-                named.push((Row::name(operation, &row)?, read));
+            if let Some(read) = Found::read(operation, &row, sent)? {
+                named.push((Found::name(operation, &row)?, read));
             }
         }
         Ok(named)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use golock_core::backend::all_or_error;
+use golock_core::backend::{Record, all_or_error};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -14,7 +14,7 @@ use golock_core::{FencingToken, LockName, async_trait};
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 
-use crate::answers::{acquired, fenced, handed_over, listed, released};
+use crate::answers::{acquired, fenced, handed_over, record};
 use crate::builder::MongoStoreBuilder;
 use crate::error::{BACKEND, call_failed};
 use crate::renewals::{MAX_BATCH, Renewals};
@@ -90,7 +90,9 @@ impl MongoStore {
             update: self.statements.release(request),
             limit: self.session.limit(),
         };
-        Ok(released(self.session.change(&change).await?.as_ref(), request))
+        // As it was before.
+        let found = self.session.change(&change).await?;
+        Ok(Record::released(record(found.as_ref()), request.grant))
     }
 
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
@@ -111,7 +113,7 @@ impl MongoStore {
         limit: usize,
     ) -> Result<Vec<LockInfo>, StoreError> {
         let rows = self.session.find(operation, filter, limit).await?;
-        Ok(rows.into_iter().filter_map(|(name, row)| listed(name, &row)).collect())
+        Ok(rows.into_iter().filter_map(|(name, found)| found.record.info(name)).collect())
     }
 }
 

@@ -2,28 +2,16 @@
 
 use std::collections::HashMap;
 
-use golock_core::backend::from_micros;
+use golock_core::backend::{Record, from_micros};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
     StoreErrorKind,
 };
-use golock_core::{FencingToken, Holder, Label, LockName, LostReason};
+use golock_core::{FencingToken, GrantId, Label, LockName, LostReason};
 use mysql_async::prelude::FromRow;
 use mysql_async::{Row, from_row_opt};
 
 use crate::error::failure;
-
-/// A row of the table.
-struct Found {
-    name: Vec<u8>,
-    grant: Option<Vec<u8>>,
-    released_grant: Option<Vec<u8>>,
-    lock_by: Vec<u8>,
-    token: FencingToken,
-    held_for: i64,
-    /// In µs; not above zero: free.
-    remaining: i64,
-}
 
 /// What became of a renewal.
 pub(crate) struct Renewal {
@@ -34,15 +22,8 @@ pub(crate) struct Renewal {
 
 /// `row`: what there is of the name now.
 pub(crate) fn acquired(request: &AcquireRequest, row: Option<Row>) -> Result<AcquireAnswer, StoreError> {
-    let Some(row) = row else { return Ok(AcquireAnswer::Raced) };
-    let found = Found::read(Operation::Acquire, row)?;
-    Ok(if request.grant.matches(found.grant.as_deref()) {
-        AcquireAnswer::granted(found.token, from_micros(found.remaining))
-    } else if found.remaining > 0 && !request.grant.matches(found.released_grant.as_deref()) {
-        AcquireAnswer::Held(found.holder())
-    } else {
-        AcquireAnswer::Raced
-    })
+    let found = row.map(|row| found(Operation::Acquire, row)).transpose()?;
+    Ok(Record::acquired(found.as_ref().map(|(_, found)| found), request.grant))
 }
 
 /// `rows`: what there is of the names now, in any order.
@@ -86,24 +67,27 @@ pub(crate) fn released_of_many(outcomes: Row) -> Result<Vec<Option<ReleaseAnswer
     each.collect()
 }
 
-pub(crate) fn listed(operation: Operation, row: Row) -> Result<LockInfo, StoreError> {
-    let found = Found::read(operation, row)?;
-    let name = LockName::read(&found.name)
-        .ok_or_else(|| unreadable(operation, "a name that golock did not write"))?;
-    Ok(LockInfo::new(name, found.holder(), found.grant.is_none()))
+/// `None`: it is free by now.
+pub(crate) fn listed(operation: Operation, row: Row) -> Result<Option<LockInfo>, StoreError> {
+    let (name, found) = found(operation, row)?;
+    let name =
+        LockName::read(&name).ok_or_else(|| unreadable(operation, "a name that golock did not write"))?;
+    Ok(found.info(name))
 }
 
-impl Found {
-    fn read(operation: Operation, row: Row) -> Result<Self, StoreError> {
-        let (name, grant, released_grant, lock_by, token, held_for, remaining) = read(operation, row)?;
-        let token = FencingToken::new(token);
-        Ok(Self { name, grant, released_grant, lock_by, token, held_for, remaining })
-    }
-
-    fn holder(&self) -> Holder {
-        let (held_for, remaining) = (from_micros(self.held_for), from_micros(self.remaining));
-        Holder::new(Label::read(&self.lock_by), held_for, remaining, self.token)
-    }
+/// A row of the table, and its name.
+fn found(operation: Operation, row: Row) -> Result<(Vec<u8>, Record), StoreError> {
+    type Columns = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>, i64, i64, i64);
+    let (name, grant, released, lock_by, token, held_for, remaining): Columns = read(operation, row)?;
+    let found = Record {
+        grant: grant.as_deref().and_then(GrantId::read),
+        released: released.as_deref().and_then(GrantId::read),
+        lock_by: Label::read(&lock_by),
+        token: FencingToken::new(token),
+        held_for: from_micros(held_for),
+        remaining: from_micros(remaining),
+    };
+    Ok((name, found))
 }
 
 fn read<T: FromRow>(operation: Operation, row: Row) -> Result<T, StoreError> {

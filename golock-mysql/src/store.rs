@@ -184,7 +184,8 @@ impl MysqlStore {
 
     async fn held(&self, operation: Operation, text: &str) -> Result<Vec<LockInfo>, StoreError> {
         let replies = self.call(&self.acquiring, operation, text).await?;
-        last_rows(replies, 0).into_iter().map(|row| listed(operation, row)).collect()
+        let found = last_rows(replies, 0).into_iter().map(|row| listed(operation, row));
+        found.filter_map(Result::transpose).collect()
     }
 }
 

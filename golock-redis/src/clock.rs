@@ -10,6 +10,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use golock_core::backend::micros;
+
 /// By how much the rates of two clocks may differ: 1 ‰, which is more than clocks drift and than NTP slews them.
 const DRIFT: u32 = 1_000;
 
@@ -71,10 +73,6 @@ impl Reading {
     fn contradicts(&self, later: &Self) -> bool {
         later.shown < self.at_least(later.asked) || later.shown > self.at_most(later.answered)
     }
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::answers::Reply;
 use crate::error::{call_failed, failure, is_unknown_script};
 use crate::link::Setup;
 use crate::scripts::Script;
-use crate::session::{Call, Common, Flight, How, Session};
+use crate::session::{Call, Common, Flight, How, Landed, Session};
 
 /// Calls of one kind share a connection, pipelined, and wait for no others.
 pub(crate) struct Lane {
@@ -27,14 +27,6 @@ pub(crate) struct Lane {
 struct Opening {
     begun: Instant,
     session: Shared<BoxFuture<'static, Result<Arc<Session>, StoreError>>>,
-}
-
-/// What came of the calls of one script.
-pub(crate) struct Ran {
-    /// In the order of the calls.
-    pub(crate) replies: Vec<Reply>,
-    /// How many replicas have confirmed them, if that was asked for.
-    pub(crate) replicas: Option<i64>,
 }
 
 impl Lane {
@@ -73,9 +65,9 @@ impl Lane {
         script: &Script,
         calls: &[Call],
         replicas: Option<Replicas>,
-    ) -> Result<Ran, StoreError> {
+    ) -> Result<Landed<Reply>, StoreError> {
         if calls.is_empty() {
-            return Ok(Ran { replies: Vec::new(), replicas: replicas.map(|wanted| wanted.count.into()) });
+            return Ok(Landed { replies: Vec::new(), replicas: replicas.map(|wanted| wanted.count.into()) });
         }
         let session = self.session().await?;
         let all: Vec<&Call> = calls.iter().collect();
@@ -101,7 +93,7 @@ impl Lane {
             Ok(reply) => reply.unless_refused(operation),
             Err(error) => Err(call_failed(operation, error)),
         });
-        Ok(Ran { replies: all_or_error(outcomes)?, replicas: landed.replicas })
+        Ok(Landed { replies: all_or_error(outcomes)?, replicas: landed.replicas })
     }
 
     /// As [`run`](Self::run), for one call.
@@ -111,8 +103,8 @@ impl Lane {
         script: &Script,
         call: Call,
     ) -> Result<Reply, StoreError> {
-        let mut ran = self.run(operation, script, &[call], None).await?;
-        ran.replies.pop().ok_or_else(|| failure(operation, StoreErrorKind::Other, "no answer to a call"))
+        let mut landed = self.run(operation, script, &[call], None).await?;
+        landed.replies.pop().ok_or_else(|| failure(operation, StoreErrorKind::Other, "no answer to a call"))
     }
 }
 

@@ -60,9 +60,11 @@ pub(crate) enum How {
     ByText,
 }
 
-/// What came back.
-pub(crate) struct Landed {
-    pub(crate) replies: Vec<Result<Reply, DriverError>>,
+/// What came of calls that were sent together.
+pub(crate) struct Landed<R> {
+    /// In the order of the calls.
+    pub(crate) replies: Vec<R>,
+    /// How many replicas have confirmed them, if that was asked for.
     pub(crate) replicas: Option<i64>,
 }
 
@@ -113,7 +115,10 @@ impl Session {
         &self.link
     }
 
-    pub(crate) async fn fly(&self, flight: Flight<'_>) -> Result<Landed, DriverError> {
+    pub(crate) async fn fly(
+        &self,
+        flight: Flight<'_>,
+    ) -> Result<Landed<Result<Reply, DriverError>>, DriverError> {
         let deadline = match self.clock.deadline(Instant::now(), self.within) {
             Some(deadline) => deadline,
             None => {

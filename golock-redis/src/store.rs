@@ -222,8 +222,8 @@ impl LockStore for RedisStore {
                 )
             })
             .collect();
-        let ran = self.acquiring.run(doing, &scripts::ACQUIRE, &calls, self.replicas).await?;
-        let answers: Vec<_> = ran.replies.iter().map(Reply::acquired).collect::<Result<_, _>>()?;
+        let landed = self.acquiring.run(doing, &scripts::ACQUIRE, &calls, self.replicas).await?;
+        let answers: Vec<_> = landed.replies.iter().map(Reply::acquired).collect::<Result<_, _>>()?;
         let granted: Vec<_> = requests
             .iter()
             .zip(&answers)
@@ -231,7 +231,7 @@ impl LockStore for RedisStore {
             .map(|(request, _)| request)
             .collect();
         if !granted.is_empty()
-            && let Err(error) = self.confirmed(doing, ran.replicas, StoreErrorKind::Unavailable)
+            && let Err(error) = self.confirmed(doing, landed.replicas, StoreErrorKind::Unavailable)
         {
             self.withdraw(granted).await?;
             return Err(error);
@@ -248,10 +248,10 @@ impl LockStore for RedisStore {
                 self.call(&request.name, [grant.into(), token.into(), micros(request.lease).into()])
             })
             .collect();
-        let ran = self.keeping.run(doing, &scripts::RENEW, &calls, self.replicas).await?;
+        let landed = self.keeping.run(doing, &scripts::RENEW, &calls, self.replicas).await?;
         // The leases are longer by now, but a failover may forget that.
-        self.confirmed(doing, ran.replicas, StoreErrorKind::Timeout)?;
-        ran.replies.iter().map(Reply::renewed).collect()
+        self.confirmed(doing, landed.replicas, StoreErrorKind::Timeout)?;
+        landed.replies.iter().map(Reply::renewed).collect()
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
@@ -262,8 +262,8 @@ impl LockStore for RedisStore {
                 self.call(&request.name, [grant.into(), micros(request.lock_at_least).into()])
             })
             .collect();
-        let ran = self.keeping.run(Operation::Release, &scripts::RELEASE, &calls, None).await?;
-        ran.replies.iter().map(Reply::released).collect()
+        let landed = self.keeping.run(Operation::Release, &scripts::RELEASE, &calls, None).await?;
+        landed.replies.iter().map(Reply::released).collect()
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {

@@ -1,15 +1,15 @@
 //! The statements, read from `sql/`, made out for one table, and run.
 
-use golock_core::backend::{Table, fill, from_micros, micros};
+use golock_core::backend::{Record, Table, fill, from_micros, micros};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, ListRequest, LockInfo, ReleaseAnswer, ReleaseRequest, RenewAnswer,
     RenewRequest,
 };
-use golock_core::{FencingToken, LockName, LostReason};
+use golock_core::{FencingToken, LockName};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use std::time::Duration;
 
-use crate::answers::Found;
+use crate::answers::{found, listed};
 
 /// What is run, made once per store.
 pub(crate) struct Statements {
@@ -47,7 +47,8 @@ impl Statements {
         request: &AcquireRequest,
     ) -> rusqlite::Result<Option<AcquireAnswer>> {
         let found = self.look(connection, &request.name)?;
-        Ok(found.and_then(|found| found.refuses(&request.grant)).map(AcquireAnswer::Held))
+        let answer = Record::acquired(found.as_ref(), request.grant);
+        Ok(matches!(answer, AcquireAnswer::Held(_)).then_some(answer))
     }
 
     pub(crate) fn acquire(
@@ -89,10 +90,7 @@ impl Statements {
         if let Some(remaining) = remaining {
             return Ok(RenewAnswer::renewed(from_micros(remaining)));
         }
-        Ok(RenewAnswer::Lost(match self.look(connection, &request.name)? {
-            None => LostReason::RowGone,
-            Some(found) => found.why_lost(&request.grant, request.token),
-        }))
+        Ok(Record::renewed(self.look(connection, &request.name)?.as_ref(), request.grant, request.token))
     }
 
     pub(crate) fn release(
@@ -101,10 +99,7 @@ impl Statements {
         request: &ReleaseRequest,
     ) -> rusqlite::Result<ReleaseAnswer> {
         // Nobody else writes between this and the statement.
-        let answer = match self.look(connection, &request.name)? {
-            None => ReleaseAnswer::NotYours(LostReason::RowGone),
-            Some(found) => found.released_by(&request.grant),
-        };
+        let answer = Record::released(self.look(connection, &request.name)?.as_ref(), request.grant);
         if answer != ReleaseAnswer::AlreadyReleased {
             let mut statement = connection.prepare_cached(&self.release)?;
             statement.execute(named_params! {
@@ -132,8 +127,7 @@ impl Statements {
         connection: &Connection,
         name: &LockName,
     ) -> rusqlite::Result<Option<LockInfo>> {
-        let found = self.look(connection, name)?.filter(Found::is_alive);
-        found.map(Found::into_info).transpose()
+        Ok(self.look(connection, name)?.and_then(|found| found.info(name.clone())))
     }
 
     pub(crate) fn list(
@@ -149,9 +143,9 @@ impl Statements {
                 ":after": request.after.as_ref().map_or(&[][..], LockName::as_bytes),
                 ":limit": i64::try_from(request.limit).unwrap_or(i64::MAX),
             },
-            |row| Found::read(row)?.into_info(),
+            listed,
         )?;
-        found.collect()
+        found.filter_map(Result::transpose).collect()
     }
 
     /// Deletes one page after `after`: how many, and the last of their names if there may be more.
@@ -174,9 +168,9 @@ impl Statements {
         Ok((count, deleted.into_iter().max().filter(|_| count == page)))
     }
 
-    fn look(&self, connection: &Connection, name: &LockName) -> rusqlite::Result<Option<Found>> {
+    fn look(&self, connection: &Connection, name: &LockName) -> rusqlite::Result<Option<Record>> {
         let mut statement = connection.prepare_cached(&self.look)?;
-        statement.query_row(named_params! { ":name": name.as_bytes() }, Found::read).optional()
+        statement.query_row(named_params! { ":name": name.as_bytes() }, found).optional()
     }
 }
 

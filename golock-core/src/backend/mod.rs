@@ -4,6 +4,7 @@
 
 mod answers;
 mod creation;
+mod record;
 #[cfg(feature = "sessions")]
 pub mod sessions;
 mod statement;
@@ -15,6 +16,7 @@ mod wakeups;
 
 pub use self::answers::{all_or_error, in_order};
 pub use self::creation::Creation;
+pub use self::record::Record;
 pub use self::statement::{fill, without_comments};
 pub use self::table::Table;
 pub use self::time::{from_micros, micros};

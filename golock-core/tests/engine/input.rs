@@ -225,9 +225,8 @@ fn what_others_wrote_into_a_row_is_read_as_far_as_it_can_be() {
     for nobodys in [&b""[..], b"a\0b", b"\xff", &[b'a'; 256]] {
         assert_eq!(LockName::read(nobodys), None);
     }
-    let grant = GrantId::from_bytes([7; 16]);
-    assert!(grant.matches(Some(&[7; 16])));
-    for other in [None, Some(&[7; 15][..]), Some(&[8; 16])] {
-        assert!(!grant.matches(other));
+    assert_eq!(GrantId::read(&[7; 16]), Some(GrantId::from_bytes([7; 16])));
+    for nobodys in [&[][..], &[7; 15], &[7; 17]] {
+        assert_eq!(GrantId::read(nobodys), None);
     }
 }
