@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
-use tiberius::error::{Error as DriverError, TokenError};
+use tiberius::error::Error as DriverError;
 
 /// How errors, logs and metrics name this backend.
 pub(crate) const BACKEND: &str = "mssql";
@@ -33,19 +33,27 @@ pub(crate) fn call_failed(operation: Operation, error: DriverError) -> StoreErro
     failure(operation, kind, error)
 }
 
-/// The session can be used again: the server took the statement back, as `XACT_ABORT` asks it to, and that is all.
-pub(crate) fn leaves_session_usable(error: &DriverError) -> bool {
-    matches!(error, DriverError::Server(error) if server_kind(error, Operation::Acquire) == StoreErrorKind::Conflict)
-}
-
-/// The server took the statement back for another's sake, and it may be sent again at once.
+/// The server took the statement back for another's sake, and it may be sent again at once, on the same session.
+///
+/// Not so if it has waited for a lock for too long (1222): whether the transaction is rolled back then depends on where in the
+/// batch it waited, and on a session with an open transaction the next grant would be committed by nobody.
 pub(crate) fn is_worth_another_try(error: &DriverError) -> bool {
     matches!(error.code(), Some(DEADLOCK | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX))
 }
 
-/// A session that could not be opened.
-pub(crate) fn not_opened(error: DriverError) -> StoreError {
-    failure(Operation::Connect, kind_of(&error, Operation::Connect), error)
+/// A session that could not be opened, on a database that `was_there` before or was never seen.
+pub(crate) fn not_opened(error: DriverError, was_there: bool) -> StoreError {
+    let kind = match (kind_of(&error, Operation::Connect), &error) {
+        // It is being restored, used by one alone, or not back yet after a failover.
+        (_, DriverError::Server(error)) if was_there && error.code() == NO_DATABASE => {
+            StoreErrorKind::Unavailable
+        }
+        (StoreErrorKind::Other, DriverError::Server(error)) if error.class() >= FATAL => {
+            StoreErrorKind::Connection
+        }
+        (kind, _) => kind,
+    };
+    failure(Operation::Connect, kind, error)
 }
 
 /// Another creates the same, and is not done yet.
@@ -59,7 +67,7 @@ pub(crate) fn is_collision(error: &StoreError) -> bool {
 
 fn kind_of(error: &DriverError, operation: Operation) -> StoreErrorKind {
     match error {
-        DriverError::Server(error) => server_kind(error, operation),
+        DriverError::Server(error) => number_kind(error.code(), operation),
         DriverError::Tls(_) => StoreErrorKind::Tls,
         // One of the two insists on TLS and the other has none: the driver shows it only in words, and
         // `tests/mock` holds it to them.
@@ -77,15 +85,12 @@ fn kind_of(error: &DriverError, operation: Operation) -> StoreErrorKind {
     }
 }
 
-fn server_kind(error: &TokenError, operation: Operation) -> StoreErrorKind {
-    number_kind(error.code(), operation)
-}
-
 const DEADLOCK: u32 = 1205;
 const UPDATE_CONFLICT: u32 = 3960;
 const DUPLICATE_KEY: u32 = 2627;
 const DUPLICATE_KEY_OF_INDEX: u32 = 2601;
 const OVERFLOW: u32 = 8115;
+const NO_DATABASE: u32 = 4060;
 const AZURE_FAILED_OVER: u32 = 40197;
 
 fn number_kind(number: u32, operation: Operation) -> StoreErrorKind {
@@ -103,15 +108,25 @@ fn number_kind(number: u32, operation: Operation) -> StoreErrorKind {
         // The database; the database in recovery or a mirror; a read-only replica.
         3906 | 3908 | 978 => Kind::ReadOnly,
         // No such database, or not for this login.
-        4060 | 4064 => Kind::Configuration,
+        NO_DATABASE | 4064 => Kind::Configuration,
         // Out of locks, memory, connections or log; shutting down, paused, being upgraded.
-        701 | 1204 | 6005 | 8645 | 8651 | 9002 | 17142 | 17187..=17189 | 17809 | 18401 => Kind::Unavailable,
-        // The database starts, is being restored, offline, in single-user mode, or another replica's.
-        904 | 921..=924 | 927 | 942 | 945 | 976 | 983 => Kind::Unavailable,
-        // Azure: fails over, is not there for now, has too much to do.
-        40143 | 40166 | AZURE_FAILED_OVER | 40501 | 40540 | 40613 | 10928 | 10929 | 49918..=49920 | 4221 => {
+        701 | 1204 | 6005 | 8645 | 8651 | 9002 | 17142 | 17187..=17189 | 17809 | 18401 | 18461 => {
             Kind::Unavailable
         }
+        // The database starts, is being restored, offline, in single-user mode, a mirror, without a quorum, or another replica's.
+        904 | 921..=924 | 926 | 927 | 942 | 945 | 952 | 954 | 955 | 976 | 983 | 988 => Kind::Unavailable,
+        // Azure: fails over, is not there for now, has too much to do.
+        40143
+        | 40166
+        | AZURE_FAILED_OVER
+        | 40501
+        | 40540
+        | 40613
+        | 10928
+        | 10929
+        | 10936
+        | 49918..=49920
+        | 4221 => Kind::Unavailable,
         _ => Kind::Other,
     }
 }
@@ -137,6 +152,7 @@ mod tests {
             (3906, Kind::ReadOnly),
             (3908, Kind::ReadOnly),
             (4060, Kind::Configuration),
+            (926, Kind::Unavailable),
             (40613, Kind::Unavailable),
             (49918, Kind::Unavailable),
             (10928, Kind::Unavailable),

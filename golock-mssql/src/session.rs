@@ -1,6 +1,7 @@
 //! Sessions: opened with golock's settings.
 
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use golock_core::backend::sessions::{Opener, Sessions};
@@ -11,7 +12,7 @@ use tiberius::{Client, Config, Row, SqlBrowser, ToSql};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use crate::error::{BACKEND, call_failed, failure, is_worth_another_try, leaves_session_usable, not_opened};
+use crate::error::{BACKEND, call_failed, failure, is_worth_another_try, not_opened};
 use crate::statements;
 
 /// How soon a connection over which nothing comes is looked after.
@@ -37,7 +38,8 @@ impl Lane {
         config.readonly(false);
         let lock_timeout = lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let settings = statements::session(i32::try_from(lock_timeout).unwrap_or(i32::MAX));
-        Self { sessions: Sessions::new(Access { config, settings }, size, request_timeout) }
+        let access = Access { config, settings, was_there: AtomicBool::new(false) };
+        Self { sessions: Sessions::new(access, size, request_timeout) }
     }
 
     /// Opens a session, if none is open.
@@ -72,6 +74,8 @@ struct Access {
     config: Config,
     /// What a new session is told.
     settings: String,
+    /// A session was opened once.
+    was_there: AtomicBool,
 }
 
 impl Access {
@@ -107,6 +111,7 @@ impl Opener for Access {
     const BACKEND: &'static str = BACKEND;
 
     async fn open(&self) -> Result<Session, StoreError> {
+        let not_opened = |error| not_opened(error, self.was_there.load(Ordering::Relaxed));
         let mut session = self.connect().await.map_err(not_opened)?;
         let settings = async { session.client.simple_query(&*self.settings).await?.into_row().await };
         let answer = settings.await.map_err(not_opened)?;
@@ -114,6 +119,7 @@ impl Opener for Access {
             let why = "the database is read-only: DATABASEPROPERTYEX(DB_NAME(), 'Updateability')";
             return Err(failure(Operation::Connect, StoreErrorKind::ReadOnly, why));
         }
+        self.was_there.store(true, Ordering::Relaxed);
         Ok(session)
     }
 
@@ -128,7 +134,7 @@ impl Opener for Access {
     }
 
     fn leaves_usable(error: &DriverError) -> bool {
-        leaves_session_usable(error)
+        is_worth_another_try(error)
     }
 
     fn is_worth_another_try(error: &DriverError) -> bool {

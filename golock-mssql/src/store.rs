@@ -26,6 +26,9 @@ const MAX_BATCH: usize = 64;
 /// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
 const KEEPING_SESSIONS: usize = 2;
 
+/// How many names a purge deletes at once: fewer rows than SQL Server locks before it locks the whole table.
+const PURGE_PAGE: i64 = 1_000;
+
 /// Locks in a table of Microsoft SQL Server.
 ///
 /// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is
@@ -88,10 +91,11 @@ impl MssqlStore {
             statements: Statements::new(table),
             creation: Creation::new(options.create_table),
             request_timeout: timeout,
-            // A statement waits for locks in three places at most.
+            // An acquire and a release wait for locks in three places at most.
             acquiring: lane(options.acquire_sessions, timeout / 4),
             releasing: lane(KEEPING_SESSIONS, timeout / 4),
-            // A batch fails as a whole, and is tried in halves: soon.
+            // A batch may wait for row after row, until its session is closed for that; it fails as a whole, and is tried in
+            // parts: soon.
             renewing: lane(KEEPING_SESSIONS, timeout / 10),
         }
     }
@@ -142,7 +146,7 @@ impl LockStore for MssqlStore {
             let parameters: [&dyn ToSql; 5] =
                 [&name, &grant.as_bytes().as_slice(), &request.lock_by.as_str(), &seconds, &micros];
             let rows = self.acquiring.query(Operation::Acquire, &self.statements.acquire, &parameters).await;
-            let rows = rows.map_err(|error| if answers.is_empty() { error } else { error.of_a_part() })?;
+            let rows = rows.map_err(|error| error.of_a_part_if(!answers.is_empty()))?;
             answers.push(acquired(rows.first())?);
         }
         Ok(answers)
@@ -183,7 +187,7 @@ impl LockStore for MssqlStore {
                 (key(&request.name), request.grant, parts(request.lock_at_least));
             let parameters: [&dyn ToSql; 4] = [&name, &grant.as_bytes().as_slice(), &seconds, &micros];
             let rows = self.releasing.query(Operation::Release, &self.statements.release, &parameters).await;
-            let rows = rows.map_err(|error| if answers.is_empty() { error } else { error.of_a_part() })?;
+            let rows = rows.map_err(|error| error.of_a_part_if(!answers.is_empty()))?;
             answers.push(released(rows.first())?);
         }
         Ok(answers)
@@ -212,11 +216,19 @@ impl LockStore for MssqlStore {
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
         self.table_is_there().await?;
-        let (seconds, micros) = parts(idle_for);
-        let rows =
-            self.acquiring.query(Operation::Purge, &self.statements.purge, &[&seconds, &micros]).await?;
-        let purged = rows.first().map_or(Ok(0), |row| column::<i64>(Operation::Purge, row, "purged"))?;
-        Ok(u64::try_from(purged).unwrap_or(0))
+        let (doing, (seconds, micros)) = (Operation::Purge, parts(idle_for));
+        let mut purged = 0;
+        // Page by page: each is a short transaction, and what was deleted before a timeout stays deleted.
+        loop {
+            let parameters: [&dyn ToSql; 3] = [&seconds, &micros, &PURGE_PAGE];
+            let rows = self.acquiring.query(doing, &self.statements.purge, &parameters).await;
+            let rows = rows.map_err(|error| error.of_a_part_if(purged > 0))?;
+            let deleted = rows.first().map_or(Ok(0), |row| column::<i64>(doing, row, "deleted"))?;
+            purged += u64::try_from(deleted).unwrap_or(0);
+            if deleted < PURGE_PAGE {
+                return Ok(purged);
+            }
+        }
     }
 
     fn schema(&self) -> String {

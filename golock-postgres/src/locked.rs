@@ -29,12 +29,12 @@ pub(crate) async fn answered<R: Clone, A>(
             break;
         }
         let later = ask.clone()(patiently.of(requests.len()), &left).await;
-        let later = later.map_err(|error| if in_company { error.of_a_part() } else { error })?;
+        let later = later.map_err(|error| error.of_a_part_if(in_company))?;
         let places = answers.iter_mut().filter(|answer| answer.is_none());
         places.zip(later).for_each(|(place, answer)| *place = answer);
     }
     answers.into_iter().collect::<Option<_>>().ok_or_else(|| {
-        let (alone, why) = (StoreErrorKind::Conflict, "the row changed whenever it was looked at");
-        failure(operation, if in_company { alone.of_a_part() } else { alone }, why)
+        let why = "the row changed whenever it was looked at";
+        failure(operation, StoreErrorKind::Conflict, why).of_a_part_if(in_company)
     })
 }

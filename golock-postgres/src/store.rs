@@ -257,7 +257,8 @@ impl LockStore for PostgresStore {
         loop {
             let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
                 [&micros(idle_for), &last, &PURGE_PAGE];
-            let rows = self.acquiring.query(Operation::Purge, &self.statements.purge, &parameters).await?;
+            let rows = self.acquiring.query(Operation::Purge, &self.statements.purge, &parameters).await;
+            let rows = rows.map_err(|error| error.of_a_part_if(purged > 0))?;
             let Some(row) = rows.first() else { return Ok(purged) };
             purged += u64::try_from(column::<i64>(Operation::Purge, row, "deleted")?).unwrap_or(0);
             last = column(Operation::Purge, row, "last")?;

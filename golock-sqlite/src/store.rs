@@ -201,7 +201,8 @@ impl LockStore for SqliteStore {
             let purge = move |connection: &mut _| {
                 written(connection, |it| statements.purge(it, idle_for, &after, PURGE_PAGE))
             };
-            let (deleted, last) = self.acquiring.call(Operation::Purge, purge).await?;
+            let page = self.acquiring.call(Operation::Purge, purge).await;
+            let (deleted, last) = page.map_err(|error| error.of_a_part_if(purged > 0))?;
             purged += deleted as u64;
             match last {
                 Some(last) => after = last,

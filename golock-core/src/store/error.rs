@@ -53,6 +53,12 @@ impl StoreError {
     pub fn of_a_part(self) -> Self {
         Self { kind: self.kind.of_a_part(), ..self }
     }
+
+    /// As [`of_a_part`](Self::of_a_part), if a part is `done`.
+    #[must_use]
+    pub fn of_a_part_if(self, done: bool) -> Self {
+        if done { self.of_a_part() } else { self }
+    }
 }
 
 impl fmt::Display for StoreError {

@@ -41,19 +41,39 @@ async fn errors_of_the_server_are_told_apart() {
 
 #[tokio::test]
 async fn errors_at_login_are_told_apart() {
-    for (number, kind) in [
-        (18456, Kind::Authentication),
-        (4060, Kind::Configuration),
-        (40613, Kind::Unavailable),
-        (40197, Kind::Unavailable),
-        (40615, Kind::Permission),
+    for (number, class, kind) in [
+        (18456, 14, Kind::Authentication),
+        (4060, 11, Kind::Configuration),
+        (40613, 17, Kind::Unavailable),
+        (40197, 17, Kind::Unavailable),
+        (40615, 14, Kind::Permission),
+        (615, 21, Kind::Connection),
+        (50000, 14, Kind::Other),
     ] {
-        let server = failing("login", number, 14).await;
+        let server = failing("login", number, class).await;
         let error = server.store(builder()).ready().await.unwrap_err();
         assert_eq!((error.kind(), error.operation()), (kind, Operation::Connect), "{number}");
         let said = format!("{error} {error:?} {}", error.source().unwrap());
         assert!(!said.contains("sesame"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_was_there_is_expected_back() {
+    let logins = AtomicUsize::new(0);
+    let server = Scripted::start(move |asked| match asked.what() {
+        "login" if logins.fetch_add(1, Ordering::SeqCst) > 0 => {
+            Some(Reply::Error { number: 4060, class: 11 })
+        }
+        // The session is thrown away.
+        "acquire" => Some(Reply::Close),
+        _ => None,
+    })
+    .await;
+    let store = server.store(builder());
+    store.ready().await.unwrap();
+    assert_eq!(try_acquire(&store).await.unwrap_err().kind(), Kind::Connection);
+    assert_eq!(try_acquire(&store).await.unwrap_err().kind(), Kind::Unavailable);
 }
 
 #[tokio::test]
@@ -102,7 +122,7 @@ async fn a_failure_after_others_were_served_does_not_say_that_nothing_was_done()
 
 #[tokio::test]
 async fn an_unexpected_error_ends_its_session() {
-    for number in [208, 229, 3906, 8115] {
+    for number in [208, 229, 1222, 3906, 8115] {
         let server = failing("acquire", number, 16).await;
         let store = server.store(builder());
         try_acquire(&store).await.unwrap_err();

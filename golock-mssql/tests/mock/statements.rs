@@ -70,7 +70,11 @@ async fn each_operation_sends_the_statement_of_its_file_with_typed_parameters() 
             "@P1 varbinary(8000),@P2 varbinary(8000),@P3 bigint",
             vec![key("job"), Bytes(b"jp".to_vec()), Number(5)],
         ),
-        (include_str!("../../src/sql/purge.sql"), "@P1 int,@P2 int", vec![Number(60), Number(0)]),
+        (
+            include_str!("../../src/sql/purge.sql"),
+            "@P1 int,@P2 int,@P3 bigint",
+            vec![Number(60), Number(0), Number(1_000)],
+        ),
     ];
     let sent: Vec<_> = server
         .asked()

@@ -84,7 +84,7 @@ pub(crate) fn usual(asked: &Asked) -> Reply {
         }
         "release" => Reply::Rows(&["outcome"], vec![vec![Text("released")]]),
         "fence" => Reply::Rows(&["token"], vec![vec![BigInt(8)]]),
-        "purge" => Reply::Rows(&["purged"], vec![vec![BigInt(3)]]),
+        "purge" => Reply::Rows(&["deleted"], vec![vec![BigInt(3)]]),
         _ => Reply::Rows(&[], Vec::new()),
     }
 }
