@@ -9,7 +9,7 @@ use crate::{FencingToken, Label, LockName, StoreError};
 ///
 /// Contention ([`is_held`](Self::is_held)), a lost lease ([`is_lost`](Self::is_lost)) and a store that did not
 /// answer ([`is_transient`](Self::is_transient)) are told apart; no driver's type shows. Each message names
-/// the lock, and the backend and operation where one was involved; none contains a password.
+/// the lock, and its [source](std::error::Error::source) the backend and operation where one was involved; none contains a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

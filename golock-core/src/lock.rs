@@ -118,7 +118,8 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Lost`] if the lease was lost before: what was done under it may have overlapped with another
-    /// holder's work. [`Error::Store`] if the store did not confirm it in time; [`Error::Closed`].
+    /// holder's work. (Also if the release had to be repeated, and by then another had the name: it can't be told whether that one
+    /// came before or after.) [`Error::Store`] if the store did not confirm it in time; [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Dropping the future, even before its first poll, gives the lock back as dropping the lock does.

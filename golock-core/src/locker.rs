@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::engine::{Calls, Command, Commands};
+use crate::engine::{Calls, Command, Commands, Series};
 use crate::options::Wanted;
 use crate::store::{ListRequest, LockInfo, LockStore, Operation, StoreError};
 use crate::{Error, FencingToken, Lock, LockName, LockOptions, LockWatch, LockerBuilder, LostReason};
@@ -57,14 +57,15 @@ impl Locker {
         Self { shared: Arc::new(Shared { commands, calls, callers: AtomicU64::new(0) }) }
     }
 
-    /// Locks a name if it is free, and never waits.
+    /// Locks a name if it is free, and waits for no holder.
     ///
-    /// One round trip when the name is free. Behind others of this process in line for the name it is refused
-    /// without asking the store.
+    /// One round trip when the name is free. Behind others of this process in line for the name nothing is sent: it is refused by
+    /// what is known, or by the answer that is on its way. While a lock of this process on the name is being given back, the store's confirmation is waited for first.
     ///
     /// # Errors
     /// [`Error::Held`] says who holds it, for how long, and what remains; [`Error::Invalid`]; [`Error::Store`];
-    /// [`Error::WaitTimeout`] if nothing was learned of the holder; [`Error::Closed`].
+    /// [`Error::WaitTimeout`] if nothing was learned of the holder; [`Error::Lost`] if the lease was over before this task
+    /// went on; [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing behind: what may have been granted is given back in the background.
@@ -229,7 +230,9 @@ impl Locker {
 
     /// Ends this locker and all its clones: new calls and everybody in line get [`Error::Closed`] at once. Locks
     /// that are held live on (and are renewed) until they are given back, or `timeout` is over: those left then
-    /// run out with their leases, which their holders see as lost in time. Returns how many were left.
+    /// run out with their leases, which their holders see as lost in time. Returns how many locks were still held. A lock that
+    /// was given back, but whose release the store has not confirmed by then, is not one of them: its name is free when its lease is
+    /// over, if not before.
     ///
     /// # Cancel safety
     /// Dropping the future does not take the shutdown back.
@@ -244,18 +247,18 @@ impl Locker {
 
     async fn acquire(&self, wanted: Wanted) -> Result<Lock, Error> {
         let asked = self.shared.calls.telemetry.asked(&wanted.name, &self.shared.calls.clock);
-        let answer = self.get_in_line(wanted).instrument(asked.span()).await;
+        let answer = self.get_in_line(wanted, asked.series()).instrument(asked.span()).await;
         asked.answered(&answer);
         answer
     }
 
-    async fn get_in_line(&self, mut wanted: Wanted) -> Result<Lock, Error> {
+    async fn get_in_line(&self, mut wanted: Wanted, series: &Series) -> Result<Lock, Error> {
         let started = tokio::time::Instant::now();
         let wait = wanted.wait;
         loop {
             let (name, (reply, answer)) = (wanted.name.clone(), oneshot::channel());
             let caller = self.shared.callers.fetch_add(1, Ordering::Relaxed);
-            let command = Command::Lock { caller, wanted: wanted.clone(), reply };
+            let command = Command::Lock { caller, wanted: wanted.clone(), series: series.clone(), reply };
             self.shared.commands.send(command).map_err(|_| Error::Closed)?;
             let place = Place { commands: &self.shared.commands, name: &name, caller };
             let lock = answer.await.map_err(|_| Error::Closed)??;

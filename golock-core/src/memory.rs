@@ -9,6 +9,7 @@ use futures_util::stream;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use crate::backend::all_or_error;
 use crate::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -97,6 +98,15 @@ impl MemoryStore {
     pub fn set_token(&self, name: &LockName, token: FencingToken) {
         if let Some(row) = self.rows().get_mut(name) {
             row.token = token;
+        }
+    }
+
+    /// Lets the lease of a name run out so long from now, sooner or later than it was to: as a backup would that was restored.
+    /// Nothing happens to a name never locked.
+    pub fn set_remaining(&self, name: &LockName, remaining: Duration) {
+        let (mut rows, now) = self.at_one_moment();
+        if let Some(row) = rows.get_mut(name) {
+            row.expires_at = now.saturating_add(remaining);
         }
     }
 
@@ -241,7 +251,7 @@ impl LockStore for MemoryStore {
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        requests.iter().map(|wanted| self.acquire_one(wanted)).collect()
+        all_or_error(requests.iter().map(|wanted| self.acquire_one(wanted)))
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
@@ -249,7 +259,7 @@ impl LockStore for MemoryStore {
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        requests.iter().map(|wanted| self.release_one(wanted)).collect()
+        all_or_error(requests.iter().map(|wanted| self.release_one(wanted)))
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
@@ -355,7 +365,8 @@ impl Row {
     }
 
     fn holder(&self, now: Duration) -> Holder {
-        Holder::new(self.lock_by.clone(), now - self.locked_at, self.expires_at - now, self.token)
+        let (held_for, remaining) = (now.saturating_sub(self.locked_at), self.expires_at.saturating_sub(now));
+        Holder::new(self.lock_by.clone(), held_for, remaining, self.token)
     }
 
     fn info(&self, name: &LockName, now: Duration) -> Option<LockInfo> {

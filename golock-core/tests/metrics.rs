@@ -174,6 +174,34 @@ async fn names_are_grouped_only_as_the_builder_says() {
     assert_eq!(seen.values(WAIT_SECONDS).len(), 6);
 }
 
+tokio::task_local! {
+    static TENANT: String;
+}
+
+/// So it may look at what belongs to the caller's task; and if it panics, that is the caller's affair alone.
+#[tokio::test(start_paused = true)]
+async fn groups_are_made_in_the_callers_task() {
+    let (recorder, seen) = Seen::new();
+    let _while = metrics::set_default_local_recorder(&recorder);
+    let locker = Locker::builder(MemoryStore::new()).group(|_| TENANT.with(String::clone)).build();
+
+    let lock = TENANT.scope("acme".to_owned(), locker.try_lock(options())).await.unwrap();
+    assert_eq!(seen.value(HELD, "group=acme"), 1.0);
+    let outside = tokio::spawn({
+        let locker = locker.clone();
+        async move { locker.try_lock(LockOptions::new("other")).await.map(drop) }
+    });
+    assert!(outside.await.unwrap_err().is_panic());
+    lock.unlock().await.unwrap();
+    TENANT
+        .scope("acme".to_owned(), locker.try_lock(LockOptions::new("other")))
+        .await
+        .unwrap()
+        .unlock()
+        .await
+        .unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_metric_has_a_unit_and_a_line_in_the_documentation() {
     let (recorder, _) = Seen::new();

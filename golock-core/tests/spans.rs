@@ -24,11 +24,11 @@ async fn operations_are_spans_with_lock_backend_and_token() {
     locker.inspect("nightly").await.unwrap();
     locker.list("").await.unwrap();
 
-    let about = format!(" backend=\"memory\" group=\"reports\" lock=nightly token={token}");
+    let about = format!(" backend=\"memory\" group=\"reports\" lock=\"nightly\" token={token}");
     for name in ["golock.lock", "golock.extend", "golock.unlock"] {
         spans.has(&format!("{name}{about}"));
     }
-    spans.has("golock.operate backend=\"memory\" operation=\"inspect\" lock=nightly");
+    spans.has("golock.operate backend=\"memory\" operation=\"inspect\" lock=\"nightly\"");
     spans.has("golock.operate backend=\"memory\" operation=\"list\"");
     for operation in ["acquire", "renew", "release", "inspect", "list"] {
         spans.has(&format!("golock.call backend=\"memory\" operation=\"{operation}\""));
@@ -42,7 +42,7 @@ async fn what_is_refused_has_no_token() {
     let locker = Locker::new(MemoryStore::new());
     let _lock = locker.try_lock(LockOptions::new("nightly")).await.unwrap();
     locker.try_lock(LockOptions::new("nightly")).await.unwrap_err();
-    spans.has("golock.lock backend=\"memory\" group=\"all\" lock=nightly");
+    spans.has("golock.lock backend=\"memory\" group=\"all\" lock=\"nightly\"");
 }
 
 /// Remembers each span, with its fields.

@@ -1,5 +1,6 @@
 //! How the head of a line asks the store for its name, and what comes of each answer.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use tracing::{debug, warn};
@@ -134,7 +135,7 @@ impl Keeper {
                 if self.now() < deadline {
                     self.hand_over(name, token, sent, deadline);
                 } else {
-                    debug!(lock = %name, "granted too late, given back");
+                    debug!(lock = name.as_str(), "granted too late, given back");
                     let in_doubt = self.grant_anew(name);
                     self.undo(name, grant, request.lease, in_doubt);
                     self.know(name, Known::Nothing);
@@ -171,11 +172,11 @@ impl Keeper {
             waiter.in_doubt = Some(may_arrive);
         }
         if error.is_transient() {
-            debug!(lock = %name, %error, "acquire failed, may be tried again");
+            debug!(lock = name.as_str(), %error, source = error.source(), "acquire failed, may be tried again");
             self.know(name, Known::Failed(error));
             return self.try_later(name);
         }
-        warn!(lock = %name, %error, "acquire failed");
+        warn!(lock = name.as_str(), %error, source = error.source(), "acquire failed");
         if let Some(waiter) = line.waiters.pop_front() {
             self.out_of_line(&waiter);
             let _ = waiter.reply.send(Err(Error::Store { name: Some(name.clone()), source: error }));
@@ -195,7 +196,7 @@ impl Keeper {
                 self.advance(&request.name);
             }
             Err(error) => {
-                debug!(lock = %request.name, %error, "waits without a mark");
+                debug!(lock = request.name.as_str(), %error, source = error.source(), "waits without a mark");
                 self.try_later(&request.name);
             }
         }

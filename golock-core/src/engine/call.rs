@@ -49,9 +49,10 @@ impl Calls {
     pub(super) fn acquire(&self, requests: Vec<AcquireRequest>, sent: Tick) -> BoxFuture<'static, Done> {
         let (this, limit) = (self.clone(), self.limit_for(requests.len()));
         async move {
-            let answers = this.bounded(Operation::Acquire, limit, this.store.acquire(&requests)).await;
-            let answers =
-                answers.and_then(|answers| this.counted(Operation::Acquire, requests.len(), answers));
+            let call = async {
+                this.counted(Operation::Acquire, requests.len(), this.store.acquire(&requests).await?)
+            };
+            let answers = this.bounded(Operation::Acquire, limit, call).await;
             Done { sent, what: What::Acquired(requests, answers) }
         }
         .boxed()
@@ -61,8 +62,9 @@ impl Calls {
         let this = self.clone();
         async move {
             let sent = this.clock.now();
-            let answers = this.bounded(Operation::Renew, limit, this.store.renew(&requests)).await;
-            let answers = answers.and_then(|answers| this.counted(Operation::Renew, requests.len(), answers));
+            let call =
+                async { this.counted(Operation::Renew, requests.len(), this.store.renew(&requests).await?) };
+            let answers = this.bounded(Operation::Renew, limit, call).await;
             Done { sent, what: What::Renewed(requests, answers) }
         }
         .boxed()
@@ -72,8 +74,8 @@ impl Calls {
         let this = self.clone();
         async move {
             let (sent, requests) = (this.clock.now(), [request]);
-            let answers = this.bounded(Operation::Renew, this.limit, this.store.renew(&requests)).await;
-            let answer = answers.and_then(|answers| this.all(Operation::Renew, answers));
+            let call = async { this.all(Operation::Renew, this.store.renew(&requests).await?) };
+            let answer = this.bounded(Operation::Renew, this.limit, call).await;
             let [request] = requests;
             Done { sent, what: What::Extended(request, reply, answer.map(|[answer]| answer)) }
         }
@@ -83,9 +85,10 @@ impl Calls {
     pub(super) fn release(&self, requests: Vec<ReleaseRequest>, sent: Tick) -> BoxFuture<'static, Done> {
         let (this, limit) = (self.clone(), self.limit_for(requests.len()));
         async move {
-            let answers = this.bounded(Operation::Release, limit, this.store.release(&requests)).await;
-            let answers =
-                answers.and_then(|answers| this.counted(Operation::Release, requests.len(), answers));
+            let call = async {
+                this.counted(Operation::Release, requests.len(), this.store.release(&requests).await?)
+            };
+            let answers = this.bounded(Operation::Release, limit, call).await;
             Done { sent, what: What::Released(requests, answers) }
         }
         .boxed()

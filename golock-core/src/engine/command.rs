@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use super::lease::Lease;
+use super::telemetry::Series;
 use crate::options::Wanted;
 use crate::{Error, Lock, LockName};
 
@@ -17,7 +18,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 pub(crate) enum Command {
     /// Get in line for a name. `caller` is unique within the locker.
-    Lock { caller: u64, wanted: Wanted, reply: Reply<Lock> },
+    Lock { caller: u64, wanted: Wanted, series: Series, reply: Reply<Lock> },
     /// The caller's future was dropped.
     Leave { name: LockName, caller: u64 },
     /// Renew a lease to at least this long.

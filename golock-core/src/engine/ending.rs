@@ -1,6 +1,7 @@
 //! Giving grants back: releases that are repeated until the lease is over, and undos of acquires whose outcome
 //! is not known, repeated until nothing of them can still arrive.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use tracing::{debug, warn};
@@ -115,7 +116,7 @@ impl Keeper {
             }
             Err(error) => error,
         };
-        debug!(lock = %release.name, %error, "hand-over failed, given back by itself");
+        debug!(lock = release.name.as_str(), %error, "hand-over failed, given back by itself");
         self.asks_no_more(next, &error);
         if let Some(ending) = self.endings.get_mut(&release.grant) {
             ending.in_doubt |= !error.kind().took_no_effect();
@@ -176,7 +177,7 @@ impl Keeper {
         ending.under_way = false;
         let again = match &answer {
             Ok(answer) => {
-                debug!(lock = %name, ?answer, "lock given back");
+                debug!(lock = name.as_str(), ?answer, "lock given back");
                 if let Some((reply, _)) = ending.reply.take() {
                     let _ = reply.send(outcome(name, *answer, ending.in_doubt));
                 }
@@ -186,17 +187,18 @@ impl Keeper {
             }
             Err(error) => {
                 ending.in_doubt |= !error.kind().took_no_effect();
-                let answer_now = |(_, until): &mut (_, Tick)| !error.is_transient() || now >= *until;
+                ending.tries = ending.tries.saturating_add(1);
+                let pause = FIRST_PAUSE.saturating_mul(1 << (ending.tries - 1).min(10)).min(LONGEST_PAUSE);
+                let at = Some(now.after(self.env.jittered(pause))).filter(|at| *at <= ending.over);
+                if at.is_none() {
+                    warn!(lock = name.as_str(), %error, source = error.source(), "release failed until the lease was over");
+                }
+                let answer_now =
+                    |(_, until): &mut (_, Tick)| at.is_none() || !error.is_transient() || now >= *until;
                 if let Some((reply, _)) = ending.reply.take_if(answer_now) {
                     let _ = reply.send(Err(Error::Store { name: Some(name.clone()), source: error.clone() }));
                 }
-                ending.tries = ending.tries.saturating_add(1);
-                let pause = FIRST_PAUSE.saturating_mul(1 << (ending.tries - 1).min(10)).min(LONGEST_PAUSE);
-                let at = now.after(self.env.jittered(pause));
-                if at > ending.over {
-                    warn!(lock = %name, %error, "release failed until the lease was over");
-                }
-                (at <= ending.over).then_some(at)
+                at
             }
         };
         match again {

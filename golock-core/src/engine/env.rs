@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::rngs::ChaCha12Rng;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::rngs::{ChaCha12Rng, SysRng};
+use rand::{Rng, RngExt, SeedableRng, TryRng};
 use tokio::time::Instant;
 
 use crate::GrantId;
@@ -14,23 +14,28 @@ use crate::GrantId;
 #[derive(Debug)]
 pub struct Env {
     pub(crate) clock: Clock,
-    pub(crate) rng: ChaCha12Rng,
+    rng: ChaCha12Rng,
+    is_seeded: bool,
 }
 
 impl Env {
     /// The machine's monotonic clock, randomness from the operating system.
     pub fn system() -> Self {
-        Self { clock: Clock::at_rate(1.0), rng: rand::make_rng() }
+        Self { clock: Clock::at_rate(1.0), rng: rand::make_rng(), is_seeded: false }
     }
 
     /// Randomness from a seed, and a clock that runs at `rate` (1.01: one percent fast).
     pub fn seeded(seed: u64, rate: f64) -> Self {
-        Self { clock: Clock::at_rate(rate), rng: ChaCha12Rng::seed_from_u64(seed) }
+        Self { clock: Clock::at_rate(rate), rng: ChaCha12Rng::seed_from_u64(seed), is_seeded: true }
     }
 
+    /// A grant id that nobody else has: by the operating system each time, for a generator of our own goes on alike in two
+    /// copies of a process (a machine's snapshot that is started twice, a fork), and they would share a lock.
     pub(crate) fn grant(&mut self) -> GrantId {
         let mut bytes = [0; 16];
-        self.rng.fill_bytes(&mut bytes);
+        if self.is_seeded || SysRng.try_fill_bytes(&mut bytes).is_err() {
+            self.rng.fill_bytes(&mut bytes);
+        }
         GrantId::from_bytes(bytes)
     }
 
@@ -143,6 +148,14 @@ fn suspended() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As after a machine's snapshot was started twice, or a process has forked.
+    #[test]
+    fn copies_of_a_process_draw_different_grants() {
+        let copy = || Env { is_seeded: false, ..Env::seeded(7, 1.0) };
+        assert_ne!(copy().grant(), copy().grant());
+        assert_eq!(Env::seeded(7, 1.0).grant(), Env::seeded(7, 1.0).grant(), "a test is the same each time");
+    }
 
     /// The reading of two clocks can be interrupted between them, for as long as the machine is busy.
     #[test]

@@ -9,10 +9,11 @@ use super::call::Calls;
 use super::command::Reply;
 use super::env::Tick;
 use super::keeper::Keeper;
-use super::lease::{Granted, Lease};
+use super::lease::{Confirmed, Granted, Lease};
+use super::line::Waiter;
+use super::outbox::is_about_all;
 use super::timers::Timer;
-use crate::options::Wanted;
-use crate::store::{RenewAnswer, RenewRequest, StoreError, StoreErrorKind};
+use crate::store::{RenewAnswer, RenewRequest, StoreError};
 use crate::{Error, FencingToken, GrantId, Holder, Lock, LostReason};
 
 /// A lease is renewed when a third of it is over; a try that failed is repeated a sixth after it was sent, or at
@@ -28,6 +29,9 @@ const RENEW_TOGETHER: u32 = 10;
 /// network needs.
 const RENEW_WITHIN: u32 = 4;
 const RENEW_LIMIT: Duration = Duration::from_millis(100);
+
+/// Of no more than these each is renewed by itself when the renewal of all has failed: the parts of a thousand are no longer.
+const FEW: usize = 32;
 
 pub(crate) struct Holding {
     pub(super) lease: Arc<Lease>,
@@ -57,14 +61,14 @@ impl Keeper {
     /// A grant becomes a lock. `None` if no handle of this locker is left to give it to.
     pub(super) fn hold(
         &mut self,
-        wanted: &Wanted,
-        grant: GrantId,
-        in_doubt: Option<Tick>,
+        waiter: &Waiter,
         token: FencingToken,
         sent: Tick,
         deadline: Tick,
     ) -> Option<Lock> {
         let commands = self.commands.upgrade()?;
+        let Waiter { wanted, grant, in_doubt, series, .. } = waiter;
+        let (grant, in_doubt) = (*grant, *in_doubt);
         let granted = Granted {
             name: wanted.name.clone(),
             grant,
@@ -74,7 +78,7 @@ impl Keeper {
             deadline,
         };
         let now = self.now();
-        let held = self.calls.telemetry.holds(&wanted.name, now);
+        let held = self.calls.telemetry.holds(series.clone(), now);
         let lease = Lease::new(granted, self.calls.clock.clone(), held);
         let holding = Holding {
             lease: lease.clone(),
@@ -124,6 +128,15 @@ impl Keeper {
         self.timers.set_to_first(&self.deadlines, Timer::Deadline);
     }
 
+    /// A deadline that has moved forward is looked at when the old one has come; one that has moved back, no later than it is.
+    fn look_no_later(&mut self, grant: GrantId, at: Tick) {
+        let Some(holding) = self.leases.get_mut(&grant) else { return };
+        if let Some(later) = holding.look_at.take_if(|look_at| *look_at > at) {
+            self.deadlines.remove(&(later, grant));
+            self.look_later(grant, at);
+        }
+    }
+
     /// Renews all leases that are due, the earliest first, as many together as the store takes.
     pub(super) fn renew_due(&mut self) {
         let now = self.now();
@@ -163,11 +176,11 @@ impl Keeper {
                     self.renew_later(request.grant, (term / RENEW_AFTER).saturating_sub(passed));
                 }
             }
-            // One row may have spoiled it for all: look for it. Not if the server is gone altogether. There is time
-            // for two more tries, so the parts are as few as they are long: the next failure comes down to one lease.
-            Err(error) if requests.len() > 1 && !is_gone(&error) => {
+            // One row may have spoiled it for all: look for it. There is time for two more tries, so the parts are as few as
+            // they are long, and the next failure comes down to one lease.
+            Err(error) if requests.len() > 1 && !is_about_all(&error) => {
                 debug!(%error, leases = requests.len(), "renewal failed, tried in parts");
-                let parts_of = requests.len().isqrt();
+                let parts_of = if requests.len() <= FEW { 1 } else { requests.len().isqrt() };
                 let held = |request: &RenewRequest| {
                     self.leases.get(&request.grant).is_some_and(|holding| holding.lease.is_held())
                 };
@@ -221,16 +234,26 @@ impl Keeper {
         sent: Tick,
         answer: &RenewAnswer,
     ) -> Result<(), LostReason> {
-        let deadline = match answer {
-            RenewAnswer::Renewed { remaining } => Ok(self.deadline(sent, *remaining, request.lease)),
+        let now = self.now();
+        let confirmed = match answer {
+            RenewAnswer::Renewed { remaining } => Ok(Confirmed {
+                sent,
+                now,
+                deadline: self.deadline(sent, *remaining, request.lease),
+                whole: self.deadline(sent, *remaining, *remaining),
+                over: now.after(*remaining),
+            }),
             RenewAnswer::Lost(reason) => Err(*reason),
         };
         // Given back meanwhile: nobody believes in it any more.
         let Some(holding) = self.leases.get(&request.grant) else { return Err(LostReason::Expired) };
-        match deadline {
-            Ok(deadline) if holding.lease.confirm(deadline) => return Ok(()),
-            Ok(_) => {}
+        match confirmed {
+            Ok(confirmed) => holding.lease.confirm(&confirmed),
             Err(reason) => holding.lease.lose(reason),
+        }
+        if let Some(deadline) = holding.lease.deadline() {
+            self.look_no_later(request.grant, deadline);
+            return Ok(());
         }
         let reason = holding.lease.lost_by().unwrap_or(LostReason::Expired);
         self.stop_holding(request.grant);
@@ -271,10 +294,6 @@ fn renewal(
 ) -> futures_util::future::BoxFuture<'static, super::call::Done> {
     let shortest = batch.iter().map(|request| request.lease).min().unwrap_or_default();
     calls.renew(batch, (shortest / RENEW_WITHIN).max(RENEW_LIMIT).min(calls.limit))
-}
-
-fn is_gone(error: &StoreError) -> bool {
-    matches!(error.kind(), StoreErrorKind::Connection | StoreErrorKind::Unavailable)
 }
 
 fn lost(lease: &Lease) -> Error {

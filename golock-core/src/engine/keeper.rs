@@ -198,7 +198,9 @@ impl Keeper {
             Command::Lock { reply, .. } if self.closing.is_some() => {
                 let _ = reply.send(Err(Error::Closed));
             }
-            Command::Lock { caller, wanted, reply } => self.get_in_line(caller, wanted, reply),
+            Command::Lock { caller, wanted, series, reply } => {
+                self.get_in_line(caller, wanted, series, reply);
+            }
             Command::Leave { name, caller } => self.leave(&name, caller),
             Command::Extend { lease, to, reply } => self.extend(&lease, to, reply),
             Command::Release { lease, at_least, reply } => self.release(&lease, at_least, reply),

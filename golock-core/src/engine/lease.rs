@@ -2,12 +2,12 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::env::{Clock, Tick};
 use super::telemetry::Held;
@@ -29,9 +29,25 @@ pub(crate) struct Lease {
 
 #[derive(Clone, Copy, Debug)]
 enum Belief {
-    Held { deadline: Tick },
+    /// `known`: since when there is an answer that says so.
+    Held {
+        deadline: Tick,
+        known: Tick,
+    },
     Released,
     Lost(LostReason),
+}
+
+/// The answer to a renewal: what remained at some time after it was `sent` and before `now`.
+pub(super) struct Confirmed {
+    pub(super) sent: Tick,
+    pub(super) now: Tick,
+    /// Until when the lease may be believed in for what the renewal asked for.
+    pub(super) deadline: Tick,
+    /// Until when for all that remained: an earlier extension may have asked for more.
+    pub(super) whole: Tick,
+    /// When the lease is over on the server, at the latest.
+    pub(super) over: Tick,
 }
 
 /// What [`Lease::new`] takes.
@@ -47,7 +63,7 @@ pub(super) struct Granted {
 impl Lease {
     pub(super) fn new(granted: Granted, clock: Clock, held: Held) -> Arc<Self> {
         let Granted { name, grant, token, lock_by, at_least, deadline } = granted;
-        let belief = Mutex::new(Belief::Held { deadline });
+        let belief = Mutex::new(Belief::Held { deadline, known: held.since });
         Arc::new(Self { name, grant, token, lock_by, at_least, held, clock, belief, changed: Notify::new() })
     }
 
@@ -61,52 +77,71 @@ impl Lease {
 
     /// The deadline, unless it has passed or nobody holds the lease any more.
     pub(super) fn deadline(&self) -> Option<Tick> {
-        match *self.belief() {
-            Belief::Held { deadline } => Some(deadline),
+        match self.belief() {
+            Belief::Held { deadline, .. } => Some(deadline),
             Belief::Released | Belief::Lost(_) => None,
         }
     }
 
     /// How it was lost, if it was.
     pub(crate) fn lost_by(&self) -> Option<LostReason> {
-        match *self.belief() {
+        match self.belief() {
             Belief::Lost(reason) => Some(reason),
             Belief::Held { .. } | Belief::Released => None,
         }
     }
 
-    /// A renewal was confirmed. `false`: too late, it is lost or released already.
-    pub(super) fn confirm(&self, confirmed: Tick) -> bool {
-        match &mut *self.belief() {
-            Belief::Held { deadline } => {
-                // Whoever sleeps until the old deadline looks again by itself then.
-                *deadline = confirmed.max(*deadline);
-                self.held.renewed();
-                true
+    /// A renewal was confirmed. Too late, if the lease is lost or released already.
+    ///
+    /// Answers overtake each other, so one that says less than is known changes nothing. But if it was asked for after that was
+    /// known, the store has forgotten an extension, by a crash or a failover: then it is right.
+    pub(super) fn confirm(&self, confirmed: &Confirmed) {
+        let (was, is) = self.change(|belief| {
+            let Belief::Held { deadline, known } = belief else { return };
+            let is_forgotten = confirmed.sent >= *known && *deadline > confirmed.over;
+            let whole = if is_forgotten { confirmed.whole } else { *deadline };
+            let next = confirmed.deadline.max(whole);
+            if next != *deadline {
+                (*deadline, *known) = (next, confirmed.now);
             }
-            Belief::Released | Belief::Lost(_) => false,
+        });
+        if let (Belief::Held { deadline: was, .. }, Belief::Held { deadline: is, .. }) = (was, is) {
+            self.held.renewed();
+            if is < was {
+                // Whoever sleeps until a later deadline does not look again by itself.
+                self.changed.notify_waiters();
+                debug!(
+                    lock = self.name.as_str(),
+                    token = self.token.get(),
+                    "the store has forgotten an extension"
+                );
+            }
         }
     }
 
     /// The store said that it is lost.
     pub(super) fn lose(&self, reason: LostReason) {
-        let mut belief = self.belief();
-        if let Belief::Held { .. } = *belief {
-            self.lost_now(&mut belief, reason);
-        }
+        self.change(|belief| {
+            if let Belief::Held { .. } = belief {
+                *belief = Belief::Lost(reason);
+            }
+        });
     }
 
     /// The holder gives it back. `Err`: it was lost before.
     pub(crate) fn give_back(&self) -> Result<(), LostReason> {
-        let mut belief = self.belief();
-        match *belief {
-            Belief::Lost(reason) => Err(reason),
-            Belief::Released => Ok(()),
-            Belief::Held { .. } => {
+        let (was, is) = self.change(|belief| {
+            if let Belief::Held { .. } = belief {
                 *belief = Belief::Released;
+            }
+        });
+        match (was, is) {
+            (_, Belief::Lost(reason)) => Err(reason),
+            (Belief::Held { .. }, _) => {
                 self.held.given_back(self.clock.now());
                 Ok(())
             }
+            _ => Ok(()),
         }
     }
 
@@ -125,11 +160,10 @@ impl Lease {
     async fn sleep(&self) -> LostReason {
         loop {
             let changed = self.changed.notified();
-            let belief = *self.belief();
-            match belief {
+            match self.belief() {
                 Belief::Lost(reason) => return reason,
                 Belief::Released => std::future::pending().await,
-                Belief::Held { deadline } => tokio::select! {
+                Belief::Held { deadline, .. } => tokio::select! {
                     biased;
                     () = changed => {}
                     () = self.clock.sleep_until(deadline) => {}
@@ -138,21 +172,36 @@ impl Lease {
         }
     }
 
-    fn lost_now(&self, belief: &mut Belief, reason: LostReason) {
-        *belief = Belief::Lost(reason);
-        self.changed.notify_waiters();
-        self.held.lost(self.clock.now(), reason);
-        warn!(backend = self.held.series.backend, lock = %self.name, token = self.token.get(), %reason, "lease lost");
+    /// What is believed at this moment: a lease whose deadline has passed is lost before anybody sees it.
+    fn belief(&self) -> Belief {
+        self.change(|_| {}).1
     }
 
-    /// What is believed at this moment: a lease whose deadline has passed is lost before anybody sees it.
-    fn belief(&self) -> MutexGuard<'_, Belief> {
-        let mut belief = self.belief.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Belief::Held { deadline } = *belief
-            && self.clock.now() >= deadline
-        {
-            self.lost_now(&mut belief, LostReason::Expired);
+    /// What was believed before a change, and what after it. If the lease is lost by that everybody is told, once.
+    fn change(&self, change: impl FnOnce(&mut Belief)) -> (Belief, Belief) {
+        let (was, is) = {
+            let mut belief = self.belief.lock().unwrap_or_else(PoisonError::into_inner);
+            let was = *belief;
+            if let Belief::Held { deadline, .. } = was
+                && self.clock.now() >= deadline
+            {
+                *belief = Belief::Lost(LostReason::Expired);
+            }
+            change(&mut belief);
+            (was, *belief)
+        };
+        // Not under the mutex: whoever is told may look at the lease.
+        if let (Belief::Held { .. }, Belief::Lost(reason)) = (was, is) {
+            self.changed.notify_waiters();
+            self.held.lost(self.clock.now(), reason);
+            warn!(
+                backend = self.held.series.backend,
+                lock = self.name.as_str(),
+                token = self.token.get(),
+                %reason,
+                "lease lost"
+            );
         }
-        belief
+        (was, is)
     }
 }

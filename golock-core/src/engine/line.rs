@@ -10,6 +10,7 @@ use super::command::Reply;
 use super::env::Tick;
 use super::keeper::Keeper;
 use super::strangers::Strangers;
+use super::telemetry::Series;
 use super::timers::Timer;
 use crate::options::Wanted;
 use crate::store::{MarkRequest, StoreError};
@@ -44,6 +45,7 @@ pub(super) struct Line {
 pub(super) struct Waiter {
     caller: u64,
     pub(super) wanted: Wanted,
+    pub(super) series: Series,
     since: Tick,
     until: Option<Tick>,
     pub(super) grant: GrantId,
@@ -93,11 +95,11 @@ impl Line {
 }
 
 impl Keeper {
-    pub(super) fn get_in_line(&mut self, caller: u64, wanted: Wanted, reply: Reply<Lock>) {
+    pub(super) fn get_in_line(&mut self, caller: u64, wanted: Wanted, series: Series, reply: Reply<Lock>) {
         let (now, grant, name) = (self.now(), self.env.grant(), wanted.name.clone());
         let until = wanted.wait.map(|wait| now.after(wait));
         let tries_once = wanted.wait == Some(Duration::ZERO);
-        let waiter = Waiter { caller, wanted, since: now, until, grant, in_doubt: None, reply };
+        let waiter = Waiter { caller, wanted, series, since: now, until, grant, in_doubt: None, reply };
         self.lines.entry(name.clone()).or_default().waiters.push_back(waiter);
         self.advance(&name);
         match until {
@@ -159,14 +161,11 @@ impl Keeper {
 
     /// Nothing wakes those that sleep any more: they look for themselves.
     pub(super) fn sleep_lightly(&mut self) {
-        for name in self.sleepers() {
-            self.sleep(&name, LONGEST_PAUSE);
-        }
-    }
-
-    fn sleepers(&self) -> Vec<LockName> {
         let sleeping = self.lines.iter().filter(|(_, line)| line.head == Head::Sleeping);
-        sleeping.map(|(name, _)| name.clone()).collect()
+        for name in sleeping.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            let pause = self.env.jittered(LONGEST_PAUSE);
+            self.timers.set_earlier(self.now().after(pause), Timer::Ask(name));
+        }
     }
 
     /// The local grant of a name gives it back: those in line wait for that.
@@ -241,8 +240,14 @@ impl Keeper {
         self.locals.insert(name.clone(), Local::Holds(waiter.grant));
         self.timers.cancel(&Timer::WaitOver(name.clone(), waiter.caller));
         let waited = self.now().since(waiter.since);
-        debug!(backend = self.calls.capabilities.backend, lock = %name, token = token.get(), ?waited, "lock granted");
-        match self.hold(&waiter.wanted, waiter.grant, waiter.in_doubt, token, sent, deadline) {
+        debug!(
+            backend = self.calls.capabilities.backend,
+            lock = name.as_str(),
+            token = token.get(),
+            ?waited,
+            "lock granted"
+        );
+        match self.hold(&waiter, token, sent, deadline) {
             // A reply that nobody takes drops the lock, and that gives it back.
             Some(lock) => drop(waiter.reply.send(Ok(lock))),
             None => {

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::CatchUnwind;
 use tracing::debug;
 
+use super::env::Tick;
 use super::keeper::Keeper;
 use super::timers::Timer;
 use crate::store::{Wakeup, Wakeups};
@@ -18,14 +19,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Listener {
     stream: Option<CatchUnwind<AssertUnwindSafe<Wakeups>>>,
-    listening: bool,
+    /// Since when it hears.
+    listening: Option<Tick>,
     failures: u32,
 }
 
 impl Listener {
     /// Whether a name that is freed from here on will be heard of.
     pub(super) fn is_listening(&self) -> bool {
-        self.listening
+        self.listening.is_some()
     }
 
     /// The next event; `None` when the stream has ended, or panicked. Pending while there is no stream.
@@ -58,11 +60,13 @@ impl Keeper {
     pub(super) fn woken(&mut self, event: Option<Wakeup>) {
         match event {
             Some(Wakeup::Listening) => {
-                self.listener.listening = true;
-                self.listener.failures = 0;
+                self.listener.listening.get_or_insert(self.calls.clock.now());
                 self.freed_any();
             }
-            Some(Wakeup::Freed(name)) => self.freed(&name),
+            Some(Wakeup::Freed(name)) => {
+                self.listener.failures = 0;
+                self.freed(&name);
+            }
             Some(Wakeup::Deaf) => self.deaf(),
             None => {
                 self.listener.stream = None;
@@ -73,9 +77,12 @@ impl Keeper {
     }
 
     fn deaf(&mut self) {
-        if std::mem::take(&mut self.listener.listening) {
-            self.sleep_lightly();
+        let Some(since) = self.listener.listening.take() else { return };
+        // One that ends as soon as it hears is not worth being opened at once, time after time.
+        if self.now().since(since) > LONGEST_PAUSE {
+            self.listener.failures = 0;
         }
+        self.sleep_lightly();
     }
 
     fn listen_later(&mut self) {

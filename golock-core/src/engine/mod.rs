@@ -32,6 +32,4 @@ pub(crate) use self::command::{Command, Commands, Reply};
 pub use self::env::Env;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::lease::Lease;
-#[cfg(feature = "metrics")]
-pub(crate) use self::telemetry::Series;
-pub(crate) use self::telemetry::{Group, Telemetry, extending, unlocking};
+pub(crate) use self::telemetry::{Group, Series, Telemetry, extending, unlocking};

@@ -78,15 +78,30 @@ impl<R: Request> Outbox<R> {
 }
 
 /// The parts in which a batch that failed is tried again, for one row may have spoiled it for all. `None`: it is of no use,
-/// for the request was alone or the server is gone altogether.
+/// for the request was alone or the error is about all.
 pub(super) fn parts<'a, R>(requests: &'a [R], error: &StoreError) -> Option<Chunks<'a, R>> {
     let part = match error.kind() {
-        StoreErrorKind::Connection | StoreErrorKind::Unavailable => return None,
         // It took its time already: a row is locked, and there may be no second time for it.
         StoreErrorKind::Timeout | StoreErrorKind::Conflict => 1,
         _ => requests.len().isqrt(),
     };
-    (requests.len() > 1).then(|| requests.chunks(part))
+    (requests.len() > 1 && !is_about_all(error)).then(|| requests.chunks(part))
+}
+
+/// It has nothing to do with any one name: whatever is asked fails alike, until somebody or something mends the server or the
+/// way to it.
+pub(super) fn is_about_all(error: &StoreError) -> bool {
+    use StoreErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::Connection
+            | Kind::Unavailable
+            | Kind::Authentication
+            | Kind::Tls
+            | Kind::ReadOnly
+            | Kind::SchemaMissing
+            | Kind::Configuration
+    )
 }
 
 impl Request for AcquireRequest {

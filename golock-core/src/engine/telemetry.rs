@@ -38,18 +38,17 @@ impl Telemetry {
         Self { backend, group }
     }
 
-    /// A caller asks for a lock.
+    /// A caller asks for a lock. Whatever the caller's own function for groups does, it does it here, in the caller's task.
     pub(crate) fn asked(&self, name: &LockName, clock: &Clock) -> Asked {
-        let series = self.series(name);
+        let series = Series { backend: self.backend, group: (self.group)(name) };
         meter::asked(&series);
         let (backend, group) = (series.backend, &*series.group);
-        let span = debug_span!("golock.lock", backend, group, lock = %name, token = field::Empty);
+        let span = debug_span!("golock.lock", backend, group, lock = name.as_str(), token = field::Empty);
         Asked { series, span, clock: clock.clone(), since: clock.now() }
     }
 
     /// A lock is held from now on.
-    pub(super) fn holds(&self, name: &LockName, now: Tick) -> Held {
-        let series = self.series(name);
+    pub(super) fn holds(&self, series: Series, now: Tick) -> Held {
         meter::holds(&series);
         Held { series, since: now }
     }
@@ -61,12 +60,8 @@ impl Telemetry {
 
     /// Around an operator's call.
     pub(crate) fn operating(&self, operation: Operation, name: Option<&LockName>) -> Span {
-        let lock = name.map(field::display);
+        let lock = name.map(LockName::as_str);
         debug_span!("golock.operate", backend = self.backend, operation = operation.as_str(), lock)
-    }
-
-    fn series(&self, name: &LockName) -> Series {
-        Series { backend: self.backend, group: (self.group)(name) }
     }
 }
 
@@ -90,6 +85,10 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    pub(crate) fn series(&self) -> &Series {
+        &self.series
+    }
+
     pub(crate) fn span(&self) -> Span {
         self.span.clone()
     }
@@ -137,13 +136,25 @@ impl Held {
 /// Around [`Lock::extend`].
 pub(crate) fn extending(lease: &Lease) -> Span {
     let Series { backend, group } = &lease.held.series;
-    debug_span!("golock.extend", backend, group = &**group, lock = %lease.name, token = lease.token.get())
+    debug_span!(
+        "golock.extend",
+        backend,
+        group = &**group,
+        lock = lease.name.as_str(),
+        token = lease.token.get()
+    )
 }
 
 /// Around [`Lock::unlock`].
 pub(crate) fn unlocking(lease: &Lease) -> Span {
     let Series { backend, group } = &lease.held.series;
-    debug_span!("golock.unlock", backend, group = &**group, lock = %lease.name, token = lease.token.get())
+    debug_span!(
+        "golock.unlock",
+        backend,
+        group = &**group,
+        lock = lease.name.as_str(),
+        token = lease.token.get()
+    )
 }
 
 /// Without the feature nothing is counted.

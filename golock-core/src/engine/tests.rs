@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::timers::Timer;
-use super::{Calls, Command, Commands, Env, Keeper, Telemetry};
+use super::{Calls, Command, Commands, Env, Keeper, Series, Telemetry};
 use crate::{Error, Lock, LockOptions, LockStore, MemoryStore};
 
 /// A keeper that runs when it is told to, so that a test can look into it in between.
@@ -67,7 +67,8 @@ impl Bench {
         self.callers += 1;
         let (reply, answer) = oneshot::channel();
         let wanted = options.check().unwrap();
-        self.commands.send(Command::Lock { caller: self.callers, wanted, reply }).unwrap();
+        let series = Series { backend: "memory", group: "all".into() };
+        self.commands.send(Command::Lock { caller: self.callers, wanted, series, reply }).unwrap();
         self.settle().await;
         (self.callers, answer)
     }

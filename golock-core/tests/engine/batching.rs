@@ -251,8 +251,12 @@ async fn batch_whose_answer_was_lost_is_recognised_on_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn batch_that_finds_no_server_is_not_tried_in_parts() {
-    for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Connection] {
+async fn batch_that_fails_for_a_reason_of_all_is_not_tried_in_parts() {
+    use StoreErrorKind::{
+        Authentication, Configuration, Connection, ReadOnly, SchemaMissing, Tls, Unavailable,
+    };
+    let of_all = [Unavailable, Connection, Authentication, Configuration, ReadOnly, SchemaMissing, Tls];
+    for kind in of_all {
         let store = Scripted::new();
         let locker = Locker::new(store.clone());
         let before = occupied(&store, &locker, ROUND_TRIP).await;

@@ -291,6 +291,18 @@ async fn unlock_tells_of_a_lasting_failure_at_once_but_goes_on() {
     taken_soon(&other, "job").await.unlock().await.unwrap();
 }
 
+/// Close to the end of its lease there is no time left for another try before the caller is to be told.
+#[tokio::test(start_paused = true)]
+async fn unlock_tells_of_a_store_that_stays_away_for_the_rest_of_the_lease() {
+    for left in [1, 50, 100, 200, 500, 1_000, 1_500] {
+        let (_, one, _) = troubled(Operation::Release, [Fate::BROKEN; 40]);
+        let lock = one.try_lock(options("job").lock_at_most(secs(2))).await.unwrap();
+        sleep(lock.remaining() - ms(left)).await;
+        let error = lock.unlock().await.unwrap_err();
+        assert!(matches!(error, Error::Store { .. }), "{left} ms were left: {error}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn release_ends_with_the_lease() {
     let (store, one, _) = troubled(Operation::Release, []);

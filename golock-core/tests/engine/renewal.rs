@@ -9,9 +9,14 @@ use tokio::time::{Instant, sleep};
 use crate::common::{Fate, LEASE, Scripted, ms, name, options, secs, until};
 
 async fn hold(locker: &Locker, number: usize) -> Vec<Lock> {
+    hold_for(LEASE, locker, number).await
+}
+
+async fn hold_for(lease: Duration, locker: &Locker, number: usize) -> Vec<Lock> {
     let mut locks = Vec::with_capacity(number);
     for name in 0..number {
-        locks.push(locker.try_lock(options(&format!("job {name}")).auto_renew(true)).await.unwrap());
+        let options = options(&format!("job {name}")).lock_at_most(lease).auto_renew(true);
+        locks.push(locker.try_lock(options).await.unwrap());
     }
     locks
 }
@@ -183,6 +188,61 @@ async fn row_that_panics_its_batch_costs_one_lease() {
 #[tokio::test(start_paused = true)]
 async fn row_that_hangs_its_batch_costs_one_lease() {
     one_bad_row_costs_one_lease(Fate::HANG).await;
+}
+
+/// Leases so short that each try may take a quarter of them.
+#[tokio::test(start_paused = true)]
+async fn row_that_hangs_its_batch_costs_one_lease_however_short_they_are() {
+    for (lease, number) in [(secs(15), 2), (secs(15), 20), (secs(15), 40), (secs(2), 40), (secs(15), 500)] {
+        let store = Scripted::new();
+        let locker = Locker::new(store.clone());
+        let locks = hold_for(lease, &locker, number).await;
+        store.script(move |call| match call.operation {
+            Operation::Renew if call.names.iter().any(|name| name.as_str() == "job 1") => Fate::HANG,
+            _ => Fate::slow(ms(5)),
+        });
+        sleep(lease * 2).await;
+        assert_eq!(lost(&locks), ["job 1"], "{number} leases of {lease:?}");
+    }
+}
+
+/// A password that was changed, a table that is gone: what is asked in parts fails as what was asked together.
+#[tokio::test(start_paused = true)]
+async fn failure_of_the_whole_store_is_not_told_lease_by_lease() {
+    use StoreErrorKind::{Authentication, Configuration, ReadOnly, SchemaMissing, Tls};
+    for kind in [Authentication, Configuration, ReadOnly, SchemaMissing, Tls] {
+        let store = Scripted::new();
+        let locker = Locker::new(store.clone());
+        let locks = hold(&locker, 400).await;
+        store.script(move |_| Fate::refused(kind));
+        sleep(LEASE).await;
+        let calls = store.count(Operation::Renew);
+        assert!((3..=6).contains(&calls), "{calls} calls for {kind:?}");
+        assert_eq!(lost(&locks).len(), 400);
+    }
+}
+
+/// A crash or a failover that forgets the last writes and keeps those before them.
+#[tokio::test(start_paused = true)]
+async fn extension_that_the_store_has_forgotten_is_believed_in_no_longer() {
+    let store = Scripted::new();
+    let locker = Locker::new(store.clone());
+    let lock = locker.try_lock(options("job").auto_renew(true)).await.unwrap();
+    lock.extend(secs(3600)).await.unwrap();
+    let lost = tokio::spawn(lock.lost());
+    sleep(LEASE).await;
+    assert!(lock.remaining() > secs(3400), "forgotten by nobody");
+
+    store.server.set_remaining(lock.name(), LEASE / 2);
+    let renewed = store.count(Operation::Renew);
+    until("it is renewed", || store.count(Operation::Renew) > renewed).await;
+    sleep(ms(1)).await;
+    assert!(lock.is_held() && lock.remaining() <= LEASE, "{:?} remain", lock.remaining());
+    // From here on the server can't be reached.
+    store.script(|_| Fate::HANG);
+    sleep(LEASE).await;
+    assert!(!lock.is_held());
+    assert_eq!(lost.await.unwrap(), LostReason::Expired);
 }
 
 /// Found by the simulation: a renewal that followed a release could have kept a lease of nobody alive.
