@@ -39,6 +39,9 @@ struct Shared {
 /// How many locks are asked for at once by [`Locker::list`].
 const PAGE: usize = 500;
 
+/// How long a purge may take, which is many statements.
+const PURGE_LIMIT: Duration = Duration::from_secs(600);
+
 impl Locker {
     /// A locker on `store`, with the default margin.
     ///
@@ -207,15 +210,17 @@ impl Locker {
     }
 
     /// Deletes what the store remembers of names that have been free for `idle_for` or longer; says how many.
-    /// Tokens keep growing all the same.
+    /// Tokens keep growing all the same. On a large table it may take long: ten minutes at most.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Store`]: what was deleted before stays deleted.
     ///
     /// # Cancel safety
     /// Dropping the future does not take the request back.
     pub async fn purge(&self, idle_for: Duration) -> Result<u64, Error> {
-        self.on_store(Operation::Purge, None, async move |store| store.purge(idle_for).await).await
+        let limit = PURGE_LIMIT.max(self.shared.calls.limit);
+        self.on_store_within(limit, Operation::Purge, None, async move |store| store.purge(idle_for).await)
+            .await
     }
 
     /// What a database administrator runs to prepare the store: tables and privileges, as text.
@@ -286,11 +291,26 @@ impl Locker {
         F: FnOnce(Arc<dyn LockStore>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, StoreError>> + Send,
     {
+        self.on_store_within(self.shared.calls.limit, operation, name, call).await
+    }
+
+    async fn on_store_within<T, F, Fut>(
+        &self,
+        limit: Duration,
+        operation: Operation,
+        name: Option<LockName>,
+        call: F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<dyn LockStore>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, StoreError>> + Send,
+    {
         let (reply, answer) = oneshot::channel();
         let calls = self.shared.calls.clone();
         let span = calls.telemetry.operating(operation, name.as_ref());
         let run = Command::Run(Box::pin(async move {
-            let _ = reply.send(calls.bounded(operation, calls.limit, call(calls.store.clone())).await);
+            let _ = reply.send(calls.bounded(operation, limit, call(calls.store.clone())).await);
         }));
         self.shared.commands.send(run).map_err(|_| Error::Closed)?;
         answer

@@ -100,11 +100,14 @@ impl MssqlStoreBuilder {
     /// and `readonly` to `false`.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Configuration`] if a name is none that SQL Server can have.
+    /// [`StoreErrorKind::Configuration`] if the timeout or a name is none that can be.
     pub fn build(self, config: Config) -> Result<MssqlStore, StoreError> {
+        let wrong = |why| Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+        if self.request_timeout < Duration::from_millis(1) {
+            return wrong("the request timeout is less than a millisecond");
+        }
         let Some(table) = table::named(&self.schema, &self.table) else {
-            let why = "a table's or schema's name has 1 to 128 characters without NUL";
-            return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+            return wrong("a table's or schema's name has 1 to 128 characters without NUL");
         };
         Ok(MssqlStore::over(&config, &table, &self))
     }

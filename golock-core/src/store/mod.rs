@@ -54,8 +54,9 @@ pub type Wakeups = Pin<Box<dyn Stream<Item = Wakeup> + Send>>;
 ///   the whole call: each item may or may not have happened, unless
 ///   [its kind](StoreErrorKind::took_no_effect) says that none did;
 /// * **survive a dropped future**: the engine drops a call that takes too long, at any await. The statement may
-///   still run on the server, for at most [`request_timeout`](Capabilities::request_timeout) more; the
-///   connection it ran on must not be used again, unless its protocol can tell answers apart;
+///   still run on the server, for at most [`request_timeout`](Capabilities::request_timeout) more, as far as the server can be
+///   made to end it (a commit that stalls often can't); the connection it ran on must not be used again, unless its protocol can
+///   tell answers apart;
 /// * **keep what it has begun to open**: where logging in takes longer than a call may, a session that is opened inside of a
 ///   dropped call has to be there for the next one ([`backend`](crate::backend) has a pool that does this);
 /// * **not let renewals and releases wait** behind acquires or behind the application's own use of a pool.
@@ -166,6 +167,9 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
 
     /// Deletes what is known of names that have been free for `idle_for` or longer, and says how many. Tokens
     /// keep growing all the same, by the rule.
+    ///
+    /// It has more time than other calls, but each of its steps on the server should be short: whoever locks one of the names
+    /// must not wait for all of them.
     ///
     /// # Errors
     /// [`StoreError`] if the store could not answer.

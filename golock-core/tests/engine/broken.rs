@@ -102,6 +102,16 @@ async fn broken_call_of_an_operator_is_told() {
     locker.try_lock(options("job")).await.unwrap().unlock().await.unwrap();
 }
 
+/// Of a large table a purge takes many statements.
+#[tokio::test(start_paused = true)]
+async fn purge_has_more_time_than_other_calls_and_ends_all_the_same() {
+    let store = Scripted::new();
+    let locker = Locker::new(store.clone());
+    store.script_for(Operation::Purge, [Fate::slow(secs(300)), Fate::HANG]);
+    assert_eq!(locker.purge(LEASE).await.unwrap(), 0);
+    assert_eq!(kind_of(&locker.purge(LEASE).await.unwrap_err()), StoreErrorKind::Timeout);
+}
+
 /// A store may be written without `async_trait`, and panic before it returns its future.
 #[tokio::test(start_paused = true)]
 async fn panic_before_the_future_is_made_costs_no_more_than_one_in_it() {

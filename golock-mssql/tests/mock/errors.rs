@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use golock_core::store::Operation;
 use golock_core::{LockStore, StoreErrorKind as Kind};
@@ -161,9 +162,10 @@ async fn nobody_there_is_no_connection() {
 }
 
 #[test]
-fn names_that_the_server_cannot_have_are_refused_before_any_io() {
-    let error = builder().table("a\0b").build(Config::new()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Configuration);
+fn what_cannot_be_is_refused_before_any_io() {
+    for wrong in [builder().table("a\0b"), builder().request_timeout(Duration::ZERO)] {
+        assert_eq!(wrong.build(Config::new()).unwrap_err().kind(), Kind::Configuration);
+    }
 }
 
 #[test]
