@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::fs;
+use std::process::Command;
 
 use golock::{Place, Said, until, until_gone};
 
@@ -138,6 +139,31 @@ fn run_that_waits_ends_by_a_signal() {
     waiter.signal("TERM");
     assert_eq!(waiter.end().code, 143);
     assert_eq!(first.end().code, 0);
+}
+
+/// A window that changes its size is nobody's wish to end what waits in it.
+#[test]
+fn run_that_waits_does_not_end_by_a_change_of_its_window() {
+    let place = Place::new();
+    let mut first = place.start(place.golock_sh("run nightly", HOLD));
+    assert_eq!(first.line(), "begun");
+    let waiter = place.start(place.golock("run nightly --wait forever -- true"));
+    until("it catches signals", || catches_term(waiter.pid()));
+    waiter.signal("WINCH");
+    assert_eq!(first.end().code, 0);
+    assert_eq!(waiter.end().code, 0);
+}
+
+/// As under `nohup`.
+#[test]
+fn a_signal_that_golock_was_to_ignore_the_command_ignores_too() {
+    let place = Place::new();
+    let script = r#"trap '' HUP; exec "$0" run nightly -- sh -c 'kill -HUP $$; echo survived'"#;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_golock")]);
+    shell.env("XDG_STATE_HOME", place.file("")).env_remove("GOLOCK_STORE");
+    let said = Said::by(shell);
+    assert_eq!((said.code, said.out.trim()), (0, "survived"), "{said:?}");
 }
 
 fn catches_term(pid: i32) -> bool {

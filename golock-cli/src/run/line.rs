@@ -61,7 +61,8 @@ impl Line {
     /// The other end is gone, or does not listen.
     pub(super) fn tell(&self, message: impl Into<Record>) -> io::Result<()> {
         let record: Record = message.into();
-        match self.stream.try_write(&record)? {
+        // Not by the runtime: before it has turned once, it takes no socket to be ready.
+        match rustix::io::write(&self.stream, &record)? {
             written if written == record.len() => Ok(()),
             _ => Err(io::ErrorKind::WriteZero.into()),
         }

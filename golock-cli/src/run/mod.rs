@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use golock_core::{Error, Lock, Locker, LostReason};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use self::group::Group;
 use self::line::{Line, Order, Word, send_file};
@@ -47,12 +47,12 @@ pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
     let locker = tokio::select! {
         biased;
         locker = connect(store, arguments, begun) => locker?,
-        signal = signals.next() => return Ok(code_of(signal)),
+        signal = signals.next_that_ends() => return Ok(code_of(signal)),
     };
     let lock = tokio::select! {
         biased;
         lock = acquire(&locker, arguments, begun) => lock?,
-        signal = signals.next() => {
+        signal = signals.next_that_ends() => {
             // What may have been granted meanwhile is given back.
             locker.shutdown(UNDONE_WITHIN).await;
             return Ok(code_of(signal));
@@ -147,6 +147,13 @@ async fn freshen(lock: &Lock, lease: Duration) -> Result<(), Error> {
     Ok(())
 }
 
+async fn until_either(clock: &mut Interval, moment: Moment) {
+    tokio::select! {
+        _ = clock.tick() => {}
+        () = moment.come() => {}
+    }
+}
+
 fn refused(error: Error, arguments: &Run) -> Failure {
     let failure = Failure::from(error);
     if failure.code() == BUSY { failure.with_code(arguments.busy_code) } else { failure }
@@ -222,6 +229,7 @@ impl Job {
         let mut clock = interval(self.pace);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let late = self.late();
             tokio::select! {
                 biased;
                 word = self.line.next() => match word {
@@ -239,14 +247,19 @@ impl Job {
                     self.tell(Order::End(self.until));
                 }
                 signal = signals.next() => self.tell(Order::Signal(signal.as_raw())),
-                _ = clock.tick() => {
+                () = until_either(&mut clock, late) => {
                     self.tell_until(lock);
-                    if self.until.plus(self.lead / 2).has_come() {
+                    if self.late().has_come() {
                         return Ok(self.kill().await);
                     }
                 }
             }
         }
+    }
+
+    /// When the watchdog should have ended all, and the lease still lasts a moment.
+    fn late(&self) -> Moment {
+        self.until.plus(self.lead / 2)
     }
 
     /// The lease may have been renewed.

@@ -15,6 +15,7 @@ use tokio::signal::unix::{self as signals, SignalKind};
 use super::group::Group;
 use super::line::{Line, Order, Word, own_end, receive_file, send_file};
 use super::moment::Moment;
+use super::signals::Ignored;
 use super::{adopt_orphans, itself};
 use crate::arguments::Watchdog;
 use crate::failure::Failure;
@@ -30,7 +31,8 @@ const GONE_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) async fn watch(arguments: Watchdog) -> Result<(), Failure> {
     // What stops or ends golock's group or terminal is not for this process. It has not been told to begin yet.
     rustix::process::setsid().map_err(|error| failed("no session of its own", error.into()))?;
-    for kind in IGNORED {
+    let ignored = Ignored::now();
+    for kind in CAUGHT.into_iter().filter(|kind| !ignored.has(kind.as_raw_value())) {
         let _ = signals::signal(kind).map_err(|error| failed("signals can't be caught", error))?;
     }
     let mut children =
@@ -76,7 +78,7 @@ async fn heard(golock: &mut Option<&mut Line>) -> Option<Order> {
 }
 
 /// All by which somebody might want to end or bother golock.
-const IGNORED: [SignalKind; 7] = [
+const CAUGHT: [SignalKind; 7] = [
     SignalKind::hangup(),
     SignalKind::interrupt(),
     SignalKind::quit(),
