@@ -73,6 +73,12 @@ impl Reply {
         }
     }
 
+    /// The end of the lease of a grant, by the server's clock.
+    pub(crate) fn granted_until(&self) -> Option<i64> {
+        let remaining = self.rest.get(1).filter(|_| self.word == "granted").and_then(Value::as_i64)?;
+        Some(self.server_time.saturating_add(remaining))
+    }
+
     pub(crate) fn renewed(&self) -> Result<RenewAnswer, StoreError> {
         let doing = Operation::Renew;
         RenewAnswer::from_outcome(&self.word, self.time(doing, 0).ok()).ok_or_else(|| self.unexpected(doing))

@@ -51,7 +51,7 @@ impl RedisStoreBuilder {
     }
 
     /// How long a name is remembered once it is free: its last token, and its last released grant. Default: 7 days.
-    /// At least a minute, and twice the request timeout. After that, or twice that if its last lease was to last so long, the
+    /// At least a minute, and twice the request timeout; at most 100 years. After that, or twice that if its last lease was to last so long, the
     /// server deletes its key (PEXPIRE).
     ///
     /// Tokens grow all the same, for a new one is never less than the server's time in µs. What is remembered counts
@@ -121,8 +121,11 @@ impl RedisStoreBuilder {
         if !(Duration::from_millis(10)..=Duration::from_secs(60 * 60)).contains(&timeout) {
             return wrong("the request timeout is 10 ms to an hour");
         }
-        if self.token_retention < Duration::from_secs(60).max(timeout * 2) {
-            return wrong("tokens are kept for at least a minute, and twice the request timeout");
+        let longest = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        if self.token_retention < Duration::from_secs(60).max(timeout * 2) || self.token_retention > longest {
+            return wrong(
+                "tokens are kept for at least a minute and twice the request timeout, and at most 100 years",
+            );
         }
         if self.replicas.is_some_and(|replicas| replicas.within > timeout / 2) {
             return wrong("replicas are waited for no longer than half of the request timeout");

@@ -25,6 +25,11 @@ pub(crate) fn call_failed(operation: Operation, error: DriverError) -> StoreErro
 
 /// A connection that could not be opened, or prepared.
 pub(crate) fn open_failed(error: DriverError, uses_tls: bool) -> StoreError {
+    // The driver logs in by it, and the server repeats what it was told along with it: the password, too.
+    if error.details().contains("unknown command") {
+        let why = "the server does not know HELLO: Redis 6 or newer is needed, under the command's own name";
+        return failure(Operation::Connect, StoreErrorKind::Configuration, why);
+    }
     // Invalid data is what rustls calls a certificate, or an answer, that it does not accept.
     let is_tls = uses_tls && ["kind: InvalidData", "tls"].iter().any(|words| error.details().contains(words));
     match is_tls {
@@ -36,6 +41,11 @@ pub(crate) fn open_failed(error: DriverError, uses_tls: bool) -> StoreError {
 /// The server does not know the script (any more).
 pub(crate) fn is_unknown_script(error: &DriverError) -> bool {
     error.details().starts_with("NOSCRIPT")
+}
+
+/// The server became a replica, or has lost its primary. (Redis 6 says so in the middle of a sentence about the script.)
+pub(crate) fn is_no_primary(error: &DriverError) -> bool {
+    error.details().contains("READONLY ") || error.details().contains("MASTERDOWN ")
 }
 
 /// The server answered, with an error: the connection can be used again.
@@ -51,6 +61,7 @@ fn reply_kind(reply: &str) -> Option<StoreErrorKind> {
         "NOAUTH" | "WRONGPASS" => Kind::Authentication,
         "NOPERM" => Kind::Permission,
         "READONLY" => Kind::ReadOnly,
+        "ERR" if reply.contains("-READONLY ") => Kind::ReadOnly,
         "LOADING" | "MASTERDOWN" | "BUSY" | "TRYAGAIN" | "OOM" | "MISCONF" | "NOREPLICAS" => {
             Kind::Unavailable
         }
@@ -98,7 +109,7 @@ mod tests {
     use fred::error::{Error as DriverError, ErrorKind};
     use golock_core::store::{Operation, StoreErrorKind as Kind};
 
-    use super::call_failed;
+    use super::{call_failed, open_failed};
 
     #[test]
     fn replies_are_told_apart_by_their_first_word() {
@@ -107,6 +118,10 @@ mod tests {
             ("WRONGPASS invalid username-password pair or user is disabled.", Kind::Authentication),
             ("NOPERM this user has no permissions to run the 'hset' command", Kind::Permission),
             ("READONLY You can't write against a read only replica.", Kind::ReadOnly),
+            (
+                "ERR Error running script: -READONLY You can't write against a read only replica.",
+                Kind::ReadOnly,
+            ),
             ("LOADING Redis is loading the dataset in memory", Kind::Unavailable),
             ("MASTERDOWN Link with MASTER is down", Kind::Unavailable),
             ("OOM command not allowed when used memory > 'maxmemory'.", Kind::Unavailable),
@@ -121,6 +136,15 @@ mod tests {
             assert_eq!(error.kind(), kind, "{reply}");
             assert!(error.source().is_some_and(|source| source.to_string().contains(reply)));
         }
+    }
+
+    /// As a server without HELLO says it.
+    #[test]
+    fn nothing_of_a_login_is_repeated() {
+        let said = "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'app' 'sesame' ";
+        let error = open_failed(DriverError::new(ErrorKind::Unknown, said), false);
+        assert_eq!(error.kind(), Kind::Configuration);
+        assert!(!format!("{error:?} {}", error.source().unwrap()).contains("sesame"));
     }
 
     #[test]

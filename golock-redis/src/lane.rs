@@ -67,7 +67,10 @@ impl Lane {
         replicas: Option<Replicas>,
     ) -> Result<Landed<Reply>, StoreError> {
         if calls.is_empty() {
-            return Ok(Landed { replies: Vec::new(), replicas: replicas.map(|wanted| wanted.count.into()) });
+            return Ok(Landed {
+                replies: Vec::new(),
+                replicas: Ok(replicas.map(|wanted| wanted.count.into())),
+            });
         }
         let session = self.session().await?;
         let all: Vec<&Call> = calls.iter().collect();

@@ -10,7 +10,7 @@ use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::answers::Reply;
 use crate::clock::ServerClock;
-use crate::error::{call_failed, failure, is_answer};
+use crate::error::{call_failed, failure, is_answer, is_no_primary};
 use crate::lane::Replicas;
 use crate::link::{Link, Setup};
 use crate::scripts::Script;
@@ -64,8 +64,8 @@ pub(crate) enum How {
 pub(crate) struct Landed<R> {
     /// In the order of the calls.
     pub(crate) replies: Vec<R>,
-    /// How many replicas have confirmed them, if that was asked for.
-    pub(crate) replicas: Option<i64>,
+    /// How many replicas have confirmed them, if that was asked for; or why the server does not say.
+    pub(crate) replicas: Result<Option<i64>, DriverError>,
 }
 
 type Command = (CustomCommand, Vec<Value>);
@@ -145,7 +145,12 @@ impl Session {
         if let Some(shown) = replies.iter().flatten().map(Reply::server_time).next() {
             self.clock.read(asked, answered, shown);
         }
-        Ok(Landed { replies, replicas: replicas.transpose()?.and_then(|confirmed| confirmed.as_i64()) })
+        // The same address may lead to another server by now, but this connection never will.
+        if replies.iter().any(|reply| reply.as_ref().is_err_and(is_no_primary)) {
+            *self.health() = Health::Broken;
+        }
+        let replicas = replicas.transpose().map(|confirmed| confirmed.and_then(|number| number.as_i64()));
+        Ok(Landed { replies, replicas })
     }
 
     /// Reads the server's clock, and asks something else in the same breath. The answer to that is the last one.

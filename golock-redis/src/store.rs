@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fred::error::Error as DriverError;
 use fred::interfaces::{ClientLike, ClusterInterface, KeysInterface};
 use fred::types::config::{Options, Server};
 use fred::types::scan::ScanType;
@@ -114,15 +115,15 @@ impl RedisStore {
         Call { key: self.prefix.key(name), arguments: own.into_iter().collect() }
     }
 
-    /// An error if too few replicas have confirmed what was done.
+    /// An error if too few replicas have confirmed what was done, or the server does not say how many.
     fn confirmed(
         &self,
         operation: Operation,
-        replicas: Option<i64>,
+        replicas: Result<Option<i64>, DriverError>,
         kind: StoreErrorKind,
     ) -> Result<(), StoreError> {
         let Some(Replicas { count, within }) = self.replicas else { return Ok(()) };
-        let confirmed = replicas.unwrap_or(0);
+        let confirmed = replicas.map_err(|error| call_failed(operation, error).of_a_part())?.unwrap_or(0);
         if confirmed >= i64::from(count) {
             return Ok(());
         }
@@ -131,10 +132,12 @@ impl RedisStore {
     }
 
     /// Takes grants back that too few replicas have confirmed. Only then may the error say that nothing was done.
-    async fn withdraw(&self, granted: Vec<&AcquireRequest>) -> Result<(), StoreError> {
+    async fn withdraw(&self, granted: Vec<(&AcquireRequest, i64)>) -> Result<(), StoreError> {
         let calls: Vec<_> = granted
             .into_iter()
-            .map(|request| self.call(&request.name, [request.grant.to_string().into()]))
+            .map(|(request, until)| {
+                self.call(&request.name, [request.grant.to_string().into(), until.into()])
+            })
             .collect();
         let withdrawn = self.keeping.run(Operation::Acquire, &scripts::WITHDRAW, &calls, None).await;
         withdrawn.map(drop).map_err(|error| {
@@ -226,9 +229,8 @@ impl LockStore for RedisStore {
         let answers: Vec<_> = landed.replies.iter().map(Reply::acquired).collect::<Result<_, _>>()?;
         let granted: Vec<_> = requests
             .iter()
-            .zip(&answers)
-            .filter(|(_, answer)| matches!(answer, AcquireAnswer::Granted { .. }))
-            .map(|(request, _)| request)
+            .zip(&landed.replies)
+            .filter_map(|(request, reply)| Some((request, reply.granted_until()?)))
             .collect();
         if !granted.is_empty()
             && let Err(error) = self.confirmed(doing, landed.replicas, StoreErrorKind::Unavailable)

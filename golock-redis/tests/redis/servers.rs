@@ -49,6 +49,69 @@ pub(crate) async fn too_few_replicas_are_told_and_the_lock_is_free_again(server:
     assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{}", why(&error));
 }
 
+/// The withdrawal of a grant waits behind renewals; meanwhile the grant, whose answer nobody waited for, has asked again.
+pub(crate) async fn a_withdrawal_that_comes_late_takes_nothing_back_that_was_granted_since(server: &Own) {
+    let within = Duration::from_secs(1);
+    let store = RedisStore::builder().wait_for_replicas(1, within).connect(server.url()).await.unwrap();
+    let other = RedisStore::connect(server.url()).await.unwrap();
+    let (kept, job, id) = (name("kept"), name("job"), grant());
+    // Scripts that the server does not know are sent twice.
+    store.acquire(&[acquisition(&name("first"), grant())]).await.unwrap_err();
+    let (keeper, token) = take(&other, &kept).await;
+    let renewal = [RenewRequest::new(kept, keeper, token, LONG)];
+    // Each keeps the connection of renewals, which is that of withdrawals too, for as long as replicas are waited for.
+    let (one, two) = (store.renew(&renewal), store.renew(&renewal));
+    let granted_again = async {
+        let request = [acquisition(&job, id)];
+        assert!(tokio::time::timeout(within * 6 / 5, store.acquire(&request)).await.is_err(), "too soon");
+        let answers = other.acquire(&request).await.unwrap();
+        assert!(matches!(answers[..], [AcquireAnswer::Granted { .. }]), "{answers:?}");
+    };
+    let (one, two, ()) = tokio::join!(one, two, granted_again);
+    assert_eq!([one.unwrap_err().kind(), two.unwrap_err().kind()], [StoreErrorKind::Timeout; 2]);
+    // On the same connection, so after the withdrawal.
+    store.renew(&renewal).await.unwrap_err();
+    assert!(other.inspect(&job).await.unwrap().is_some(), "taken from its holder");
+}
+
+pub(crate) async fn a_server_that_does_not_say_how_many_confirmed_leaves_nothing_behind(server: &Own) {
+    let rules = ["~*", "&*", "+@all", "-wait"];
+    server.run(&[&["ACL", "SETUSER", "hasty", "on", ">secret"][..], &rules].concat()).await;
+    let url = url_as(server.url(), "hasty", "secret");
+    let store =
+        RedisStore::builder().wait_for_replicas(1, Duration::from_millis(50)).connect(&url).await.unwrap();
+    let error = store.acquire(&[acquisition(&name("job"), grant())]).await.unwrap_err();
+    assert!(!error.kind().took_no_effect(), "{error}: {}", why(&error));
+    assert!(why(&error).contains("NOPERM"), "{}", why(&error));
+    // The engine takes back what it does not know to be undone.
+    let locker = Locker::new(store);
+    locker.try_lock(LockOptions::new("other")).await.unwrap_err();
+    let anyone = Locker::new(RedisStore::connect(server.url()).await.unwrap());
+    let lock = anyone.lock(LockOptions::new("other").wait(Duration::from_secs(10))).await.unwrap();
+    lock.unlock().await.unwrap();
+}
+
+/// Where a name, or something in between, leads to another server by now, only a new connection gets there.
+pub(crate) async fn a_connection_to_a_server_that_was_demoted_is_not_used_again(server: &Own) {
+    let store = RedisStore::connect(server.url()).await.unwrap();
+    let (id, _) = take(&store, &name("before")).await;
+    let primary = server.another(&[]).await;
+    server.run(&["REPLICAOF", &primary.host().await, "6379"]).await;
+    let refused = [acquisition(&name("job"), grant())];
+    let error = store.acquire(&refused).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{}", why(&error));
+    let release_refused = [golock_core::store::ReleaseRequest::new(name("before"), id, Duration::ZERO)];
+    assert_eq!(store.release(&release_refused).await.unwrap_err().kind(), StoreErrorKind::ReadOnly);
+    // It is looked at anew, and refused as a replica.
+    for error in
+        [store.acquire(&refused).await.unwrap_err(), store.release(&release_refused).await.unwrap_err()]
+    {
+        assert!(why(&error).contains("role:slave"), "{}", why(&error));
+    }
+    server.run(&["REPLICAOF", "NO", "ONE"]).await;
+    take(&store, &name("job")).await;
+}
+
 pub(crate) async fn a_user_by_the_schema_can_do_everything_and_no_more(server: &Own) {
     for prefix in ["golock:", "my own [locks]*?\\ {a}:"] {
         let builder = || RedisStore::builder().prefix(prefix);
