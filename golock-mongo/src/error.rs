@@ -112,6 +112,8 @@ fn server_kind(code: i32, message: &str) -> StoreErrorKind {
         11000 if message.contains(" collation: ") => Kind::Configuration,
         // LockTimeout, LockBusy, WriteConflict, DuplicateKey
         24 | 46 | 112 | 11000 => Kind::Conflict,
+        // NotYetInitialized, ReadConcernMajorityNotAvailableYet, TemporarilyUnavailable
+        94 | 134 | 365 => Kind::Unavailable,
         // NotWritablePrimary, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, and its old code: refused before anything
         // was done. IngressRequestRateLimitExceeded: as well.
         10107 | 13435 | 13436 | 10058 | 462 => Kind::Unavailable,

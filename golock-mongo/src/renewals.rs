@@ -74,7 +74,7 @@ impl Renewals<'_> {
                 let took = sent.elapsed();
                 Ok(requests.iter().map(|request| extended(request, took)).collect())
             }
-            Ok(_) => self.as_they_stand(requests).await,
+            Ok(_) => self.as_they_stand_or_one_by_one(requests, limit).await,
             Err(error) if few && error.may_be_of_one_row() => {
                 let each = requests.iter().map(|request| self.one_of(request, limit));
                 all_or_error(join_all(each).await)
@@ -89,10 +89,27 @@ impl Renewals<'_> {
         match self.one(request, limit).await {
             Err(error) if error.kind() == StoreErrorKind::Timeout => {
                 let answers = self.as_they_stand(std::slice::from_ref(request)).await?;
-                answers.into_iter().next().ok_or(error)
+                let stands = |answer: &RenewAnswer| !matches!(answer, RenewAnswer::Lost(_));
+                answers.into_iter().find(stands).ok_or(error)
             }
             answer => answer,
         }
+    }
+
+    /// What a majority knows may be older than a lease, after a failover: one that looks lost is asked for by itself.
+    async fn as_they_stand_or_one_by_one(
+        self,
+        requests: &[RenewRequest],
+        limit: Duration,
+    ) -> Result<Vec<RenewAnswer>, StoreError> {
+        let answers = self.as_they_stand(requests).await?;
+        let each = requests.iter().zip(answers).map(|(request, answer)| async move {
+            match answer {
+                RenewAnswer::Lost(_) => self.one(request, limit).await,
+                answer => Ok(answer),
+            }
+        });
+        all_or_error(join_all(each).await)
     }
 
     /// Extends nothing: what is left of each lease, as a majority knows it. A row that a failover could take back is not

@@ -1,4 +1,5 @@
-// For mongosh. MongoDB 5.0 or newer; a replica set or a sharded cluster for durable locks and wake-ups.
+// For mongosh. MongoDB 5.0 or newer; a replica set for durable locks and wake-ups. Not a sharded cluster: there each mongos decides
+// by its own clock.
 // golock needs nothing prepared: the collection is made at its first write. One document a name:
 //   _id            the lock's name, a string, compared byte by byte
 //   grant          the grant that holds it (16 bytes), null once it was given back
@@ -10,9 +11,6 @@
 
 // The default collation must be the simple one; names are compared so whatever it is, but then without the index.
 db.getSiblingDB({database}).createCollection({collection});
-
-// In a sharded cluster, optional:
-// sh.shardCollection({database} + "." + {collection}, { _id: "hashed" });
 
 // The privileges that suffice. `changeStream` is for wake-ups: without it waiting works, but polls.
 db.getSiblingDB({database}).createRole({

@@ -11,6 +11,7 @@ use mongodb::error::Error as DriverError;
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Client, Collection, Database};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use crate::answers::Found;
 use crate::error::{CallError, call_failed, failure};
@@ -73,7 +74,13 @@ impl Session {
             pushes: false,
             upserts: AtomicBool::new(true),
         };
-        let hello = match (session.send(Operation::Connect, doc! { "hello": 1 }).await, without_tls) {
+        // Finding a server and connecting to it, and its answer. The driver bounds neither handshake nor answer.
+        let hello = timeout(limit.saturating_mul(2), session.send(Operation::Connect, doc! { "hello": 1 }));
+        let Ok(hello) = hello.await else {
+            let why = "the server could be reached, but did not answer in time";
+            return Err(failure(Operation::Connect, StoreErrorKind::Timeout, why));
+        };
+        let hello = match (hello, without_tls) {
             (Ok(hello), _) => hello,
             (Err(error), Some(options)) if error.is_connection() && answers(&options).await => {
                 let why = "the server does not speak TLS";
@@ -85,9 +92,13 @@ impl Session {
             let why = "the server is no primary, at least for now";
             return Err(failure(Operation::Connect, StoreErrorKind::Unavailable, why));
         }
-        // A standalone server has no change streams; a mongos is one of a sharded cluster, of replica sets.
-        session.pushes =
-            hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
+        if hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
+            let why =
+                "a mongos of a sharded cluster: $$NOW is its own clock there, and each mongos has another";
+            return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+        }
+        // A standalone server has no change streams.
+        session.pushes = hello.contains_key("setName");
         Ok(session)
     }
 
@@ -117,7 +128,8 @@ impl Session {
             outcome => outcome,
         };
         let row = changed.map_err(|error| call_failed(change.operation, error))?;
-        row.map_or(Ok(None), |row| Found::read(change.operation, &row, sent))
+        // What can't be read was changed all the same.
+        row.map_or(Ok(None), |row| Found::read(change.operation, &row, sent).map_err(StoreError::of_a_part))
     }
 
     async fn change_once(&self, change: &Change<'_>) -> Result<Option<Document>, CallError> {

@@ -68,7 +68,7 @@ async fn call_on(
     text: &str,
 ) -> Result<Vec<Reply>, StoreError> {
     let run = async |conn: &mut Conn| {
-        let replies = send(conn, text).await;
+        let replies = send(conn, operation, text).await;
         if replies
             .as_ref()
             .is_err_and(|failure| failure.in_a_transaction && !is_worth_another_try(&failure.error))
@@ -94,11 +94,17 @@ struct Failure {
     /// How many of them were done before the one that did.
     done: usize,
     in_a_transaction: bool,
+    /// To send them all again makes no difference to the answer: nothing of them took effect, or it may be done twice.
+    is_repeatable: bool,
     error: Error,
 }
 
-async fn send(conn: &mut Conn, text: &str) -> Result<Vec<Reply>, Failure> {
-    let failure = |done, error| Failure { done, in_a_transaction: is_transaction(text), error };
+async fn send(conn: &mut Conn, operation: Operation, text: &str) -> Result<Vec<Reply>, Failure> {
+    let in_a_transaction = is_transaction(text);
+    let failure = |done, error| {
+        let is_repeatable = done == 0 || in_a_transaction || is_repeatable(operation);
+        Failure { done, in_a_transaction, is_repeatable, error }
+    };
     let mut result = conn.query_iter(text).await.map_err(|error| failure(0, error))?;
     let mut replies = Vec::new();
     let read = async {
@@ -139,11 +145,15 @@ impl Opener for Access {
             );
         };
         let mut conn = connected.map_err(|error| failed(Operation::Connect, error))?;
-        let prepared = send(&mut conn, &self.settings).await;
+        let prepared = send(&mut conn, Operation::Connect, &self.settings).await;
         let replies = prepared.map_err(|Failure { error, .. }| failed(Operation::Connect, error))?;
-        let read_only = replies.last().and_then(|reply| reply.rows.first()?.get_opt::<String, _>(0)?.ok());
-        match read_only.as_deref() {
-            Some("0" | "OFF") => Ok(conn),
+        let told = |at| replies.last().and_then(|reply| reply.rows.first()?.get_opt::<String, _>(at)?.ok());
+        match (told(0).as_deref(), told(1).as_deref()) {
+            (Some("0" | "OFF"), Some("1")) => Ok(conn),
+            (Some("0" | "OFF"), _) => unfit(
+                StoreErrorKind::Configuration,
+                "the server runs with sysdate-is-now: golock has to know what time it is while a statement runs",
+            ),
             _ => unfit(StoreErrorKind::ReadOnly, "the server is read-only: @@GLOBAL.read_only is on"),
         }
     }
@@ -152,7 +162,7 @@ impl Opener for Access {
         !conn.is_disconnected()
     }
 
-    fn failed(operation: Operation, Failure { done, in_a_transaction, error }: Failure) -> StoreError {
+    fn failed(operation: Operation, Failure { done, in_a_transaction, error, .. }: Failure) -> StoreError {
         // The first statement of a renewal notes the time.
         let without_effect = usize::from(operation == Operation::Renew);
         match done {
@@ -169,7 +179,7 @@ impl Opener for Access {
     }
 
     fn is_worth_another_try(failure: &Failure) -> bool {
-        is_worth_another_try(&failure.error)
+        failure.is_repeatable && is_worth_another_try(&failure.error)
     }
 }
 

@@ -12,6 +12,7 @@ use golock_core::store::{
 use golock_core::{FencingToken, LockName, async_trait};
 use mysql_async::{Opts, Pool, Row};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::answers::{Renewal, acquired, acquired_of_many, listed, released, released_of_many, renewed};
 use crate::builder::MysqlStoreBuilder;
@@ -115,7 +116,16 @@ impl MysqlStore {
         let nothing = self.statements.list(&ListRequest::new("", 0));
         let mut tries = 1..READY_TRIES;
         loop {
-            match self.call(&self.acquiring, Operation::Connect, &nothing).await {
+            // Opening a session bounds itself; a session that is open may lead to a server that answers no more.
+            let looked = timeout(
+                self.request_timeout.saturating_mul(2),
+                self.call(&self.acquiring, Operation::Connect, &nothing),
+            );
+            let Ok(looked) = looked.await else {
+                let why = "no answer within twice the request timeout";
+                return Err(failure(Operation::Connect, StoreErrorKind::Timeout, why));
+            };
+            match looked {
                 // Of many that create the table at once each waits for the others, on a busy server for longer than it may.
                 Err(error) if error.kind() == StoreErrorKind::Conflict && tries.next().is_some() => {}
                 outcome => return outcome.map(drop),

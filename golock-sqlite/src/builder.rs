@@ -47,7 +47,7 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// How long a call may take: 1 ms and more. Default: 5 s. Half of it is spent at most on waiting for the file's write
+    /// How long a call may take: 1 ms to an hour. Default: 5 s. Half of it is spent at most on waiting for the file's write
     /// lock; a statement that runs for longer is interrupted. A disk that does not answer can't be.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
@@ -62,8 +62,8 @@ impl SqliteStoreBuilder {
     pub fn build(self, path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
         let wrong = |why: &str| Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
         let path = path.as_ref();
-        if self.request_timeout < Duration::from_millis(1) {
-            return wrong("the request timeout is less than a millisecond");
+        if !(Duration::from_millis(1)..=Duration::from_secs(60 * 60)).contains(&self.request_timeout) {
+            return wrong("the request timeout is 1 ms to an hour");
         }
         if path == Path::new(":memory:") {
             return wrong(
@@ -112,6 +112,7 @@ mod tests {
             (builder().table("a\0b"), "locks.db"),
             (builder().table("SQLite_own"), "locks.db"),
             (builder().request_timeout(Duration::ZERO), "locks.db"),
+            (builder().request_timeout(Duration::MAX), "locks.db"),
             (builder(), ":memory:"),
             (builder(), ""),
         ] {

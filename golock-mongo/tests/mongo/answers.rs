@@ -60,6 +60,51 @@ pub(crate) async fn an_unacknowledged_write_is_unknown_and_undone(server: Arc<Se
     }
 }
 
+/// Whose clock is not the servers'.
+pub(crate) async fn a_router_of_a_sharded_cluster_is_refused(server: Arc<Server>) {
+    let meddler = meddler(server.url(), |command| {
+        if command.contains_key("hello") { Fate::Amended(doc! { "msg": "isdbgrid" }) } else { Fate::Pass }
+    });
+    let meddler = meddler.await;
+    let builder = MongoStore::builder().database(DATABASE).collection(unique("sharded"));
+    let error = builder.connect(&url_at(server.url(), meddler.address)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Configuration, "{}", said(&error));
+    assert!(said(&error).contains("mongos"), "{}", said(&error));
+}
+
+/// What a majority knows may be older than a lease: after a failover, for a moment.
+pub(crate) async fn a_lease_is_not_lost_because_an_old_state_is_read(server: Arc<Server>) {
+    let url = server.url();
+    let forgetful = Arc::new(AtomicUsize::new(0));
+    let forgets = Arc::clone(&forgetful);
+    let meddler = meddler(url, move |command| {
+        if forgets.load(Ordering::SeqCst) == 0 {
+            return Fate::Pass;
+        }
+        if command.contains_key("update") {
+            return Fate::Amended(doc! { "nModified": 1 });
+        }
+        if command.contains_key("find") {
+            return Fate::Answered(
+                doc! { "cursor": { "id": 0_i64, "ns": "x.y", "firstBatch": [] }, "ok": 1.0 },
+            );
+        }
+        Fate::Pass
+    });
+    let meddler = meddler.await;
+    let builder = MongoStore::builder().database(DATABASE).collection(unique("older"));
+    let store = builder.connect(&url_at(url, meddler.address)).await.unwrap();
+    let mut renewals = Vec::new();
+    for at in 0..3 {
+        let name = name(&format!("kept-{at}"));
+        let (grant, token) = take(&store, &name).await;
+        renewals.push(RenewRequest::new(name, grant, token, LONG));
+    }
+    forgetful.store(1, Ordering::SeqCst);
+    let answers = store.renew(&renewals).await.unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, RenewAnswer::Renewed { .. })), "{answers:?}");
+}
+
 pub(crate) async fn servers_that_refuse_upserts_are_served_in_two_steps(server: Arc<Server>) {
     let url = server.url();
     for (code, code_name) in [(66, "ImmutableField"), (117, "ConflictingOperationInProgress")] {

@@ -28,4 +28,5 @@ ROLLBACK;
 -- READ COMMITTED: nothing but the row itself is locked, and what only reads locks nothing.
 SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
 SET NAMES utf8mb4;
-SELECT @@GLOBAL.read_only;
+-- Whether SYSDATE() goes on during a statement: not so with --sysdate-is-now.
+SELECT @@GLOBAL.read_only, SLEEP(0.001) + (SYSDATE(6) > UTC_TIMESTAMP(6));
