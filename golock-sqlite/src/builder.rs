@@ -33,8 +33,8 @@ impl SqliteStoreBuilder {
         }
     }
 
-    /// The table (it is quoted): at most 255 bytes; SQLite takes `A` and `a` for the same. Default: `golock`. Stores over
-    /// the same table of the same file share their locks, others share none.
+    /// The table (it is quoted): at most 255 bytes, no control characters; SQLite takes `A` and `a` for the same. Default:
+    /// `golock`. Stores over the same table of the same file share their locks, others share none.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
@@ -71,7 +71,9 @@ impl SqliteStoreBuilder {
             );
         }
         let Some(table) = table::named(&self.table) else {
-            return wrong("a table's name has 1 to 255 bytes without NUL, and does not begin with sqlite_");
+            return wrong(
+                "a table's name has 1 to 255 bytes, no control characters, and does not begin with sqlite_",
+            );
         };
         // Absolute, so that neither a later change of directory nor a name such as `file:…` leads elsewhere.
         match std::path::absolute(path) {
