@@ -91,9 +91,17 @@ impl SqliteStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened; the file and the table may have been created.
     pub async fn connect(self, url: &str) -> Result<SqliteStore, StoreError> {
-        let store = self.build(url::parse(url)?)?;
+        let store = self.connect_lazy(url)?;
         store.ready().await?;
         Ok(store)
+    }
+
+    /// As [`connect`](Self::connect), but opens nothing yet: the first call of a lock does.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`] if the URL, or something that was set, can't be right.
+    pub fn connect_lazy(self, url: &str) -> Result<SqliteStore, StoreError> {
+        self.build(url::parse(url)?)
     }
 }
 
@@ -101,7 +109,7 @@ impl SqliteStoreBuilder {
 mod tests {
     use std::time::Duration;
 
-    use golock_core::StoreErrorKind;
+    use golock_core::{LockStore, StoreErrorKind};
 
     use crate::SqliteStore;
 
@@ -120,5 +128,18 @@ mod tests {
             assert_eq!(wrong.build(path).unwrap_err().kind(), StoreErrorKind::Configuration);
         }
         assert!(builder().table("x".repeat(255)).build("locks.db").is_ok());
+    }
+
+    #[tokio::test]
+    async fn lazy_store_opens_nothing_before_its_first_call() {
+        // No such directory: whoever opened anything would know.
+        const NOWHERE: &str = "sqlite:///dev/null/locks.db";
+        let builder = || SqliteStore::builder().table("ops");
+        let store = builder().connect_lazy(NOWHERE).unwrap();
+        assert!(store.schema().contains("CREATE TABLE IF NOT EXISTS \"ops\""), "{}", store.schema());
+        assert!(store.ready().await.is_err());
+        for wrong in [builder().connect_lazy("redis://host"), builder().table("").connect_lazy(NOWHERE)] {
+            assert_eq!(wrong.unwrap_err().kind(), StoreErrorKind::Configuration);
+        }
     }
 }
