@@ -19,6 +19,11 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "URL", env = "GOLOCK_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
 
+    /// The table, collection or prefix of keys of the locks; with a schema, or MySQL's database, before it: ops.locks
+    /// [default: golock; Redis: golock:]
+    #[arg(long, global = true, value_name = "NAME", env = "GOLOCK_TABLE")]
+    pub(crate) table: Option<String>,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -233,6 +238,8 @@ pub(crate) struct Watch {
 }
 
 /// Prints what a database administrator runs to prepare the store: tables and privileges.
+///
+/// It creates nothing, and connects only to MongoDB, whose servers have to be asked.
 #[derive(Args, Debug)]
 pub(crate) struct Schema {
     /// An object with the text in it
@@ -242,7 +249,7 @@ pub(crate) struct Schema {
 
 /// Checks the server for what bites in production, and says what to do about it; exit code 1 if locks are not safe on it.
 ///
-/// It locks and unlocks golock-doctor, and changes nothing else.
+/// It creates no table: if there is none it says so. Else it locks and unlocks golock-doctor, and changes nothing else.
 #[derive(Args, Debug)]
 pub(crate) struct Doctor {
     /// An array of findings
@@ -252,8 +259,9 @@ pub(crate) struct Doctor {
 
 /// Runs the conformance suite against this server, and says promise by promise what holds; exit code 1 if one does not.
 ///
-/// It works in tables (collections, key prefixes) of its own, golock_verify_…, and drops them at the end. It loads the
-/// server for some minutes. What it can't do to a server that is yours, such as killing it, it says not to have checked.
+/// It works in tables (collections, key prefixes) of its own, golock_verify_…, whatever --table says, and drops them at the
+/// end. It loads the server for about a minute. What it can't do to a server that is yours, such as killing it, it says not
+/// to have checked.
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
     /// Only the checks that take no time

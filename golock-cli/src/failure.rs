@@ -15,6 +15,8 @@ pub(crate) struct Failure {
     code: u8,
     /// It may be better in a moment.
     is_transient: bool,
+    /// There is no table of locks, or it is another than golock's.
+    is_schema_missing: bool,
 }
 
 /// Nobody holds the lock; a check found a fault.
@@ -38,7 +40,7 @@ impl Failure {
     pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
         // One line, whatever a server or a name has in it.
         let line = line.into().split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
-        Self { line, code, is_transient: false }
+        Self { line, code, is_transient: false, is_schema_missing: false }
     }
 
     pub(crate) fn usage(line: impl Into<String>) -> Self {
@@ -75,6 +77,10 @@ impl Failure {
     pub(crate) fn is_transient(&self) -> bool {
         self.is_transient
     }
+
+    pub(crate) fn is_schema_missing(&self) -> bool {
+        self.is_schema_missing
+    }
 }
 
 impl fmt::Display for Failure {
@@ -100,7 +106,9 @@ impl From<Error> for Failure {
             Error::Store { source, .. } => store_failed(source),
             _ => INTERNAL,
         };
-        Self { is_transient: error.is_transient(), ..Self::new(code, chain(&error)) }
+        let is_schema_missing =
+            matches!(&error, Error::Store { source, .. } if source.kind() == StoreErrorKind::SchemaMissing);
+        Self { is_transient: error.is_transient(), is_schema_missing, ..Self::new(code, chain(&error)) }
     }
 }
 

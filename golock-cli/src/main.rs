@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn execute(arguments: Arguments) -> Result<u8, Failure> {
-    let store = || Store::at(arguments.store);
+    let store = || Store::at(arguments.store, arguments.table);
     match arguments.command {
         Command::Gate(gate) => Err(run::wait_and_become(&gate.command)),
         Command::Watchdog(watchdog) => on_one_thread(run::watch(watchdog)).map(|()| 0),

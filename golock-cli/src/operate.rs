@@ -15,7 +15,7 @@ use crate::store::Store;
 /// # Errors
 /// The store failed, as in every function here.
 pub(crate) async fn ls(store: &Store, arguments: &Ls) -> Result<u8, Failure> {
-    let locks = store.connect().await?.list(arguments.prefix.as_deref().unwrap_or_default()).await?;
+    let locks = store.look().await?.list(arguments.prefix.as_deref().unwrap_or_default()).await?;
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", Value::from_iter(locks.iter().map(shown::as_json)))?;
@@ -27,7 +27,7 @@ pub(crate) async fn ls(store: &Store, arguments: &Ls) -> Result<u8, Failure> {
 
 /// Shows one lock.
 pub(crate) async fn show(store: &Store, arguments: &Named) -> Result<u8, Failure> {
-    let found = store.connect().await?.inspect(&arguments.name).await?;
+    let found = store.look().await?.inspect(&arguments.name).await?;
     let mut out = io::stdout().lock();
     match (&found, arguments.json) {
         (Some(lock), true) => writeln!(out, "{}", shown::as_json(lock))?,
@@ -40,14 +40,14 @@ pub(crate) async fn show(store: &Store, arguments: &Named) -> Result<u8, Failure
 
 /// Takes a lock from its holder when its lease has run out.
 pub(crate) async fn revoke(store: &Store, arguments: &Named) -> Result<u8, Failure> {
-    let token = store.connect().await?.revoke(&arguments.name).await?;
+    let token = store.look().await?.revoke(&arguments.name).await?;
     let what = "is revoked: its holder can't renew it, and nobody else gets it before its lease has run out";
     tell(&arguments.name, token, arguments.json, what)
 }
 
 /// Frees a lock at once.
 pub(crate) async fn unlock(store: &Store, arguments: &Unlock) -> Result<u8, Failure> {
-    let locker = store.connect().await?;
+    let locker = store.look().await?;
     if !arguments.yes {
         let Some(held) = locker.inspect(&arguments.name).await? else {
             return tell(&arguments.name, None, arguments.json, "");
@@ -73,7 +73,7 @@ pub(crate) async fn unlock(store: &Store, arguments: &Unlock) -> Result<u8, Fail
 
 /// Deletes what is known of names that have long been free.
 pub(crate) async fn purge(store: &Store, arguments: &Purge) -> Result<u8, Failure> {
-    let purged = store.connect().await?.purge(arguments.older_than).await?;
+    let purged = store.look().await?.purge(arguments.older_than).await?;
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", json!({ "purged": purged }))?;
@@ -85,12 +85,12 @@ pub(crate) async fn purge(store: &Store, arguments: &Purge) -> Result<u8, Failur
 
 /// Prints what an administrator runs to prepare the store.
 pub(crate) async fn schema(store: &Store, arguments: &Schema) -> Result<u8, Failure> {
-    let locker = store.connect().await?;
+    let (backend, schema) = store.schema().await?;
     let mut out = io::stdout().lock();
     if arguments.json {
-        writeln!(out, "{}", json!({ "backend": locker.backend(), "schema": locker.schema() }))?;
+        writeln!(out, "{}", json!({ "backend": backend, "schema": schema }))?;
     } else {
-        writeln!(out, "{}", locker.schema().trim_end())?;
+        writeln!(out, "{}", schema.trim_end())?;
     }
     Ok(0)
 }

@@ -17,7 +17,7 @@ use crate::store::Store;
 /// # Errors
 /// The store failed at the beginning. Later failures are shown.
 pub(crate) async fn watch(store: &Store, arguments: &Watch) -> Result<u8, Failure> {
-    let locker = store.connect().await?;
+    let locker = store.look().await?;
     let prefix = arguments.prefix.as_deref().unwrap_or_default();
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;

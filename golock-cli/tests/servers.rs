@@ -11,10 +11,12 @@ use golock_conformance::servers::{self, Server};
 use golock_conformance::{Abilities, BoxError, Fixture, Opened, Pause, Restart, async_trait};
 use golock_core::LockStore;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use named::locks_of_another_table_are_another_matter;
 use register::Register;
 use tokio::runtime::Runtime;
 
 mod golock;
+mod named;
 #[path = "harm/mod.rs"]
 mod register;
 
@@ -34,8 +36,9 @@ const SERVERS: [(&str, bool); 9] = [
 type Check = fn(&Runtime, &Server);
 
 /// In this order: the last harm the server.
-const CHECKS: [(&str, Check); 4] = [
+const CHECKS: [(&str, Check); 5] = [
     ("doctor_finds_no_fault_but_those_of_a_test_server", doctor),
+    ("locks_of_another_table_are_another_matter", locks_of_another_table_are_another_matter),
     ("verify_holds_and_leaves_nothing_behind", verify),
     ("second_run_is_told_who_holds_the_lock", second_run),
     ("stopped_and_killed_server_lets_no_commands_overlap", harm),
@@ -114,6 +117,8 @@ impl Fixture for Found {
 /// The servers of tests are set up for speed: what the doctor has to find is known.
 fn doctor(_: &Runtime, server: &Server) {
     let place = Place::at(server.url());
+    // A look does not create the collection of MongoDB.
+    assert_eq!(place.said("run nightly -- true").code, 0);
     let said = place.said("doctor --json");
     let findings = said.json();
     let of = |level: &str| -> Vec<String> {

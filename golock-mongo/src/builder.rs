@@ -73,15 +73,7 @@ impl MongoStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened. Nothing was written.
     pub async fn build(self, options: ClientOptions) -> Result<MongoStore, StoreError> {
-        let database = self
-            .database
-            .or_else(|| options.default_database.clone())
-            .unwrap_or_else(|| Self::DEFAULT_DATABASE.to_owned());
-        if !is_database(&database) || !is_collection(&database, &self.collection) {
-            let why =
-                "a database has 1 to 63 bytes without /\\. \"$, a collection 1 to 255 with it and without $";
-            return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
-        }
+        let database = self.database_or(options.default_database.as_deref())?;
         let session = Session::open(options, &database, &self.collection, self.request_timeout).await?;
         MongoStore::over(session)
     }
@@ -99,8 +91,29 @@ impl MongoStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened. Nothing was written.
     pub async fn connect(self, url: &str) -> Result<MongoStore, StoreError> {
+        self.check(url)?;
         let options = options::parse(url).await?;
         self.build(options).await
+    }
+
+    /// What [`connect`](Self::connect) finds wrong before anything is looked up or opened: for a tool.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`].
+    #[doc(hidden)]
+    pub fn check(&self, url: &str) -> Result<(), StoreError> {
+        self.database_or(options::read(url)?.default_database.as_deref()).map(drop)
+    }
+
+    /// The database: the builder's, or else `default`. An error if its name, or the collection's, can't be.
+    fn database_or(&self, default: Option<&str>) -> Result<String, StoreError> {
+        let database = self.database.as_deref().or(default).unwrap_or(Self::DEFAULT_DATABASE);
+        if is_database(database) && is_collection(database, &self.collection) {
+            return Ok(database.to_owned());
+        }
+        let why =
+            "a database has 1 to 63 bytes without /\\. \"$, a collection 1 to 255 with it and without $";
+        Err(failure(Operation::Connect, StoreErrorKind::Configuration, why))
     }
 }
 
@@ -119,7 +132,10 @@ fn is_collection(database: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use golock_core::StoreErrorKind;
+
     use super::{is_collection, is_database};
+    use crate::MongoStore;
 
     #[test]
     fn names_that_mongodb_can_not_have_are_told() {
@@ -131,5 +147,18 @@ mod tests {
             assert!(!is_collection("golock", name), "{name:?}");
         }
         assert!(is_collection("golock", &"x".repeat(248)));
+    }
+
+    /// That host does not exist: whoever looked it up would say so.
+    #[tokio::test]
+    async fn what_cannot_be_is_refused_before_a_host_is_looked_up() {
+        let builder = MongoStore::builder;
+        for (wrong, url) in [
+            (builder().collection("a$b"), "mongodb+srv://golock.invalid/app"),
+            (builder(), "mongodb+srv://golock.invalid/a%24b"),
+            (builder(), "mongodb+srv://golock.invalid/?tls=perhaps"),
+        ] {
+            assert_eq!(wrong.connect(url).await.unwrap_err().kind(), StoreErrorKind::Configuration, "{url}");
+        }
     }
 }

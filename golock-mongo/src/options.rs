@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::options::{ClientOptions, Tls};
+use mongodb::options::{ClientOptions, ConnectionString, Tls};
 
 use crate::error::{call_failed, failure};
 
@@ -14,13 +14,22 @@ const DEFAULT_POOL_SIZE: u32 = 10;
 /// How soon a server has to answer that is asked whether it speaks without TLS.
 const PLAIN_WITHIN: Duration = Duration::from_secs(2);
 
-/// The options that a URL stands for.
+/// The options that a URL stands for. The host of a `mongodb+srv` URL is looked up.
 pub(crate) async fn parse(url: &str) -> Result<ClientOptions, StoreError> {
     ClientOptions::parse(url).await.map_err(|error| match &*error.kind {
         // The name of the host that a `mongodb+srv` URL names could not be resolved.
         ErrorKind::DnsResolve { .. } => call_failed(Operation::Connect, error.into()),
-        _ => failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(&error)),
+        _ => wrong(&error),
     })
+}
+
+/// What a URL says by itself.
+pub(crate) fn read(url: &str) -> Result<ConnectionString, StoreError> {
+    ConnectionString::parse(url).map_err(|error| wrong(&error))
+}
+
+fn wrong(error: &DriverError) -> StoreError {
+    failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(error))
 }
 
 /// The options of the store's own client: how many connections acquires may use, and what is left of the

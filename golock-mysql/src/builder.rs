@@ -131,8 +131,36 @@ impl MysqlStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened; the table may have been created.
     pub async fn connect(self, url: &str) -> Result<MysqlStore, StoreError> {
-        let store = self.build(url::parse(url)?)?;
+        let store = self.connect_lazy(url)?;
         store.ready().await?;
         Ok(store)
+    }
+
+    /// As [`connect`](Self::connect), but opens nothing yet: the first call of a lock does. So a service can start while its
+    /// database is down, and hears of it when it locks.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`] if the URL, or something that was set, can't be right.
+    pub fn connect_lazy(self, url: &str) -> Result<MysqlStore, StoreError> {
+        self.build(url::parse(url)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use golock_core::{LockStore, StoreErrorKind};
+
+    use crate::MysqlStore;
+
+    #[tokio::test]
+    async fn lazy_store_opens_nothing_before_its_first_call() {
+        const NOBODY: &str = "mysql://user:secret@127.0.0.1:1/database";
+        let builder = || MysqlStore::builder().database("ops").table("locks");
+        let store = builder().connect_lazy(NOBODY).unwrap();
+        assert!(store.schema().contains("CREATE TABLE IF NOT EXISTS `ops`.`locks`"), "{}", store.schema());
+        assert!(store.ready().await.unwrap_err().is_transient());
+        for wrong in [builder().connect_lazy("secret"), builder().table("").connect_lazy(NOBODY)] {
+            assert_eq!(wrong.unwrap_err().kind(), StoreErrorKind::Configuration);
+        }
     }
 }

@@ -98,12 +98,22 @@ impl PostgresStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened; the table may have been created.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let store = self.connect_lazy(url)?;
+        store.ready().await?;
+        Ok(store)
+    }
+
+    /// As [`connect`](Self::connect), but opens nothing yet: the first call of a lock does. So a service can start while its
+    /// database is down, and hears of it when it locks.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`] if the URL, or something that was set, can't be right; [`StoreErrorKind::Tls`] if it
+    /// asks for `sslmode=require` and this system trusts no certificate authority.
+    pub fn connect_lazy(self, url: &str) -> Result<PostgresStore, StoreError> {
         let (table, config) = (self.checked()?, url::parse(url)?);
         let (pool, tls) = url::pool(&config)?;
         let listener = Listener::new(config, tls, table.clone(), self.request_timeout);
-        let store = PostgresStore::over(&pool, &table, &self).woken_by(listener);
-        store.ready().await?;
-        Ok(store)
+        Ok(PostgresStore::over(&pool, &table, &self).woken_by(listener))
     }
 
     /// The table, if all was set to something that can be.
@@ -124,7 +134,7 @@ mod tests {
     use std::time::Duration;
 
     use deadpool_postgres::{Manager, Pool};
-    use golock_core::StoreErrorKind;
+    use golock_core::{LockStore, StoreErrorKind};
     use tokio_postgres::NoTls;
 
     use crate::PostgresStore;
@@ -142,5 +152,22 @@ mod tests {
             assert_eq!(wrong.build(pool()).unwrap_err().kind(), StoreErrorKind::Configuration);
         }
         assert!(builder().table("x".repeat(63)).build(pool()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn lazy_store_opens_nothing_before_its_first_call() {
+        const NOBODY: &str = "postgres://user:secret@127.0.0.1:1/database";
+        let builder = || PostgresStore::builder().schema("ops").table("locks");
+        let store = builder().connect_lazy(NOBODY).unwrap();
+        assert!(
+            store.schema().contains("CREATE TABLE IF NOT EXISTS \"ops\".\"locks\""),
+            "{}",
+            store.schema()
+        );
+        assert!(store.capabilities().wakeups, "it will listen");
+        assert!(store.ready().await.unwrap_err().is_transient());
+        for wrong in [builder().connect_lazy("secret"), builder().table("").connect_lazy(NOBODY)] {
+            assert_eq!(wrong.unwrap_err().kind(), StoreErrorKind::Configuration);
+        }
     }
 }

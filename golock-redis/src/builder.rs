@@ -107,9 +107,19 @@ impl RedisStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened.
     pub async fn connect(self, url: &str) -> Result<RedisStore, StoreError> {
-        let store = self.over(url::parse(url)?)?;
+        let store = self.connect_lazy(url)?;
         store.ready().await?;
         Ok(store)
+    }
+
+    /// As [`connect`](Self::connect), but opens nothing yet: the first call of a lock does. So a service can start while its
+    /// server is down, and hears of it when it locks.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`] if the URL, or something that was set, can't be right; [`StoreErrorKind::Tls`] if it
+    /// asks for TLS and this system trusts no certificate authority.
+    pub fn connect_lazy(self, url: &str) -> Result<RedisStore, StoreError> {
+        self.over(url::parse(url)?)
     }
 
     fn over(self, setup: Setup) -> Result<RedisStore, StoreError> {
@@ -131,5 +141,24 @@ impl RedisStoreBuilder {
             return wrong("replicas are waited for no longer than half of the request timeout");
         }
         Ok(RedisStore::over(Arc::new(setup.answering_within(timeout)), prefix, &self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use golock_core::{LockStore, StoreErrorKind};
+
+    use crate::RedisStore;
+
+    #[tokio::test]
+    async fn lazy_store_opens_nothing_before_its_first_call() {
+        const NOBODY: &str = "redis://user:secret@127.0.0.1:1";
+        let builder = || RedisStore::builder().prefix("ops:");
+        let store = builder().connect_lazy(NOBODY).unwrap();
+        assert!(store.schema().contains("'~ops:*'"), "{}", store.schema());
+        assert!(store.ready().await.unwrap_err().is_transient());
+        for wrong in [builder().connect_lazy("secret"), builder().prefix("").connect_lazy(NOBODY)] {
+            assert_eq!(wrong.unwrap_err().kind(), StoreErrorKind::Configuration);
+        }
     }
 }

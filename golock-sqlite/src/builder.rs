@@ -33,8 +33,8 @@ impl SqliteStoreBuilder {
         }
     }
 
-    /// The table (it is quoted): at most 255 bytes; SQLite takes `A` and `a` for the same. Default: `golock`. Stores over
-    /// the same table of the same file share their locks, others share none.
+    /// The table (it is quoted): at most 255 bytes, no control characters; SQLite takes `A` and `a` for the same. Default:
+    /// `golock`. Stores over the same table of the same file share their locks, others share none.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
@@ -71,7 +71,9 @@ impl SqliteStoreBuilder {
             );
         }
         let Some(table) = table::named(&self.table) else {
-            return wrong("a table's name has 1 to 255 bytes without NUL, and does not begin with sqlite_");
+            return wrong(
+                "a table's name has 1 to 255 bytes, no control characters, and does not begin with sqlite_",
+            );
         };
         // Absolute, so that neither a later change of directory nor a name such as `file:…` leads elsewhere.
         match std::path::absolute(path) {
@@ -89,9 +91,17 @@ impl SqliteStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened; the file and the table may have been created.
     pub async fn connect(self, url: &str) -> Result<SqliteStore, StoreError> {
-        let store = self.build(url::parse(url)?)?;
+        let store = self.connect_lazy(url)?;
         store.ready().await?;
         Ok(store)
+    }
+
+    /// As [`connect`](Self::connect), but opens nothing yet: the first call of a lock does.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Configuration`] if the URL, or something that was set, can't be right.
+    pub fn connect_lazy(self, url: &str) -> Result<SqliteStore, StoreError> {
+        self.build(url::parse(url)?)
     }
 }
 
@@ -99,7 +109,7 @@ impl SqliteStoreBuilder {
 mod tests {
     use std::time::Duration;
 
-    use golock_core::StoreErrorKind;
+    use golock_core::{LockStore, StoreErrorKind};
 
     use crate::SqliteStore;
 
@@ -119,5 +129,18 @@ mod tests {
             assert_eq!(wrong.build(path).unwrap_err().kind(), StoreErrorKind::Configuration);
         }
         assert!(builder().table("x".repeat(255)).build("locks.db").is_ok());
+    }
+
+    #[tokio::test]
+    async fn lazy_store_opens_nothing_before_its_first_call() {
+        // No such directory: whoever opened anything would know.
+        const NOWHERE: &str = "sqlite:///dev/null/locks.db";
+        let builder = || SqliteStore::builder().table("ops");
+        let store = builder().connect_lazy(NOWHERE).unwrap();
+        assert!(store.schema().contains("CREATE TABLE IF NOT EXISTS \"ops\""), "{}", store.schema());
+        assert!(store.ready().await.is_err());
+        for wrong in [builder().connect_lazy("redis://host"), builder().table("").connect_lazy(NOWHERE)] {
+            assert_eq!(wrong.unwrap_err().kind(), StoreErrorKind::Configuration);
+        }
     }
 }

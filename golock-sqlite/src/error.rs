@@ -32,6 +32,10 @@ pub(crate) fn not_opened(path: &Path, create: bool, error: Error) -> StoreError 
     if kind(&error) != StoreErrorKind::Permission || code(&error) != Some(ErrorCode::CannotOpen) {
         return failed(Operation::Connect, error);
     }
+    // Whoever is to make the file is to make its directory too.
+    if !create && matches!(path.try_exists(), Ok(false)) {
+        return opening(StoreErrorKind::SchemaMissing, format!("there is no file {}", path.display()));
+    }
     let directory = path.parent().unwrap_or(path);
     match fs::read_dir(directory) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -43,9 +47,6 @@ pub(crate) fn not_opened(path: &Path, create: bool, error: Error) -> StoreError 
         }
         _ if path.is_dir() => {
             opening(StoreErrorKind::Configuration, format!("{} is a directory", path.display()))
-        }
-        _ if !create && !path.exists() => {
-            opening(StoreErrorKind::SchemaMissing, format!("there is no file {}", path.display()))
         }
         _ => failed(Operation::Connect, error),
     }

@@ -12,8 +12,10 @@ const RESERVED: &str = "sqlite_";
 pub(crate) fn named(name: &str) -> Option<Table> {
     let is_reserved =
         |name: &str| name.get(..RESERVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED));
-    let is_name =
-        |name: &str| (1..=MAX_BYTES).contains(&name.len()) && !name.contains('\0') && !is_reserved(name);
+    // A line that ends in a name would end a comment of the schema, which the store runs too.
+    let is_name = |name: &str| {
+        (1..=MAX_BYTES).contains(&name.len()) && !name.chars().any(char::is_control) && !is_reserved(name)
+    };
     Table::new(None, name, ['"', '"'], is_name)
 }
 
@@ -27,8 +29,8 @@ mod tests {
     }
 
     #[test]
-    fn what_sqlite_would_not_take_is_no_name() {
-        for name in ["", "a\0b", "sqlite_stat1", "SQLITE_x"] {
+    fn what_sqlite_would_not_take_or_a_line_ends_in_is_no_name() {
+        for name in ["", "a\0b", "a\nb", "sqlite_stat1", "SQLITE_x"] {
             assert_eq!(named(name), None);
         }
         assert!(named("sqliteé").is_some());

@@ -212,6 +212,8 @@ async fn the_schema_is_all_that_has_to_be_run() {
     let file = place.file("locks.db");
     let store = SqliteStore::builder().create_table(false).build(&file).unwrap();
     assert_eq!(why(&store).await.kind(), StoreErrorKind::SchemaMissing, "there is no file");
+    let nowhere = SqliteStore::builder().create_table(false).build(place.file("nowhere/locks.db")).unwrap();
+    assert_eq!(why(&nowhere).await.kind(), StoreErrorKind::SchemaMissing, "nor a directory");
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE other (x)").unwrap();
     assert_eq!(why(&store).await.kind(), StoreErrorKind::SchemaMissing, "there is no table");
 

@@ -7,19 +7,18 @@ use golock_mongo::mongodb::Database;
 use golock_mongo::mongodb::bson::{Bson, Document, doc};
 
 use super::Findings;
-use super::probe::could_not_ask;
+use super::probe::{could_not_ask, nothing_there};
+use crate::store::Site;
 use crate::verify::mongo::database;
 
-const COLLECTION: &str = MongoStoreBuilder::DEFAULT_COLLECTION;
-
-pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), BoxError> {
-    let database = database(url).await?;
+pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
+    let database = database(&site.url).await?;
     let admin = database.client().database("admin");
     version(&admin, findings).await;
     topology(&admin, findings).await?;
     concerns(&admin, findings).await;
-    collection(&database, findings).await;
-    Ok(())
+    let name = site.table_or(MongoStoreBuilder::DEFAULT_COLLECTION);
+    Ok(collection(&database, name, findings).await)
 }
 
 async fn version(admin: &Database, findings: &mut Findings) {
@@ -97,10 +96,17 @@ async fn concerns(admin: &Database, findings: &mut Findings) {
     }
 }
 
-async fn collection(database: &Database, findings: &mut Findings) {
-    let indexes = async {
-        database.collection::<Document>(COLLECTION).list_indexes().await?.try_collect::<Vec<_>>().await
-    };
+/// Whether it is there, as far as one is told.
+async fn collection(database: &Database, name: &str, findings: &mut Findings) -> bool {
+    let about = database.run_command(doc! { "listCollections": 1, "filter": { "name": name } }).await;
+    let about = about.ok().and_then(|about| Some(about.get_document("cursor").ok()?.clone()));
+    let found = about.as_ref().and_then(|about| about.get_array("firstBatch").ok());
+    if found.is_some_and(Vec::is_empty) {
+        nothing_there(findings, format_args!("collection {name}"));
+        return false;
+    }
+    let indexes =
+        async { database.collection::<Document>(name).list_indexes().await?.try_collect::<Vec<_>>().await };
     match indexes.await {
         Ok(indexes) => {
             let expiring = indexes
@@ -116,16 +122,10 @@ async fn collection(database: &Database, findings: &mut Findings) {
                 findings.good("TTL index", "none");
             }
         }
-        // NamespaceNotFound
-        Err(error) if error.to_string().contains("ns does not exist") => {
-            findings.note("schema", "there is no collection golock yet", "it is made at the first write");
-        }
         Err(error) => could_not_ask(findings, "TTL index", &error),
     }
-    let about = database.run_command(doc! { "listCollections": 1, "filter": { "name": COLLECTION } }).await;
-    let collation = about.ok().and_then(|about| {
-        let batch = about.get_document("cursor").ok()?.get_array("firstBatch").ok()?;
-        let options = batch.first()?.as_document()?.get_document("options").ok()?;
+    let collation = found.and_then(|found| {
+        let options = found.first()?.as_document()?.get_document("options").ok()?;
         Some(options.get_document("collation").ok()?.to_string())
     });
     match collation {
@@ -136,4 +136,5 @@ async fn collection(database: &Database, findings: &mut Findings) {
         ),
         None => findings.good("collation", "simple"),
     }
+    true
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use golock_conformance::BoxError;
 use golock_core::StoreError;
-use golock_mssql::ToolSessions;
+use golock_core::backend::Table;
+use golock_mssql::tiberius::{Row, ToSql};
+use golock_mssql::{MssqlStoreBuilder, ToolSessions};
 
 use super::Findings;
 use super::probe::{compare_columns, could_not_ask};
+use crate::store::Site;
 
 /// A time that is fine enough, as golock counts microseconds, has no number behind it: Babelfish makes `datetime2(6)` of each.
 const COLUMNS: [&str; 7] = [
@@ -23,15 +26,22 @@ const COLUMNS: [&str; 7] = [
 /// Bits of the server's `user options`, which sessions begin with.
 const IMPLICIT_TRANSACTIONS: i32 = 2;
 
-pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), BoxError> {
-    let sessions = ToolSessions::at(url, Duration::from_secs(10))?;
+pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
+    let sessions = ToolSessions::at(&site.url, Duration::from_secs(10))?;
     let version = text(&sessions, "SELECT CAST(@@VERSION AS NVARCHAR(400))").await?;
     let version = version.lines().next().unwrap_or_default().trim().to_owned();
     findings.note("version", version, "golock-mssql is experimental: see its page");
     database(&sessions, findings).await;
     replicas(&sessions, findings).await;
-    schema(&sessions, findings).await;
-    Ok(())
+    Ok(schema(&sessions, &table(site)?, findings).await)
+}
+
+/// Its name was found right before.
+fn table(site: &Site) -> Result<String, BoxError> {
+    let (schema, table) = site.schema_and_table_or(MssqlStoreBuilder::DEFAULT_TABLE);
+    let schema = schema.unwrap_or(MssqlStoreBuilder::DEFAULT_SCHEMA);
+    let table = Table::new(Some(schema), table, ['[', ']'], |_| true).ok_or("that is no name of a table")?;
+    Ok(table.to_string())
 }
 
 async fn database(sessions: &ToolSessions, findings: &mut Findings) {
@@ -92,7 +102,7 @@ async fn replicas(sessions: &ToolSessions, findings: &mut Findings) {
     }
 }
 
-async fn schema(sessions: &ToolSessions, findings: &mut Findings) {
+async fn schema(sessions: &ToolSessions, table: &str, findings: &mut Findings) -> bool {
     let sql = "SELECT CAST(c.name + ' ' + t.name +
                    CASE WHEN t.name IN ('varbinary', 'binary') THEN '(' + CAST(c.max_length AS VARCHAR(9)) + ')'
                         WHEN t.name = 'nvarchar' THEN '(' + CAST(c.max_length / 2 AS VARCHAR(9)) + ')'
@@ -100,20 +110,26 @@ async fn schema(sessions: &ToolSessions, findings: &mut Findings) {
                         ELSE '' END +
                    CASE WHEN c.is_nullable = 0 THEN ' NOT NULL' ELSE '' END AS NVARCHAR(300))
                FROM sys.columns c JOIN sys.types t ON t.user_type_id = c.user_type_id
-               WHERE c.object_id = OBJECT_ID('dbo.golock') ORDER BY c.column_id";
-    match texts(sessions, sql).await {
-        Ok(columns) => compare_columns(findings, &columns, &COLUMNS),
-        Err(error) => could_not_ask(findings, "schema", &error),
+               WHERE c.object_id = OBJECT_ID(@P1, N'U') ORDER BY c.column_id";
+    match texts(sessions, sql, &[&table]).await {
+        Ok(columns) => compare_columns(findings, table, &columns, &COLUMNS),
+        Err(error) => {
+            could_not_ask(findings, "schema", &error);
+            true
+        }
     }
 }
 
 async fn text(sessions: &ToolSessions, sql: &str) -> Result<String, StoreError> {
-    Ok(texts(sessions, sql).await?.into_iter().next().unwrap_or_default())
+    Ok(texts(sessions, sql, &[]).await?.into_iter().next().unwrap_or_default())
 }
 
-async fn texts(sessions: &ToolSessions, sql: &str) -> Result<Vec<String>, StoreError> {
-    let rows = sessions.query(sql, &[]).await?;
-    let text =
-        |row: &golock_mssql::tiberius::Row| row.try_get::<&str, _>(0).ok().flatten().map(str::to_owned);
+async fn texts(
+    sessions: &ToolSessions,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+) -> Result<Vec<String>, StoreError> {
+    let rows = sessions.query(sql, parameters).await?;
+    let text = |row: &Row| row.try_get::<&str, _>(0).ok().flatten().map(str::to_owned);
     Ok(rows.iter().filter_map(text).collect())
 }

@@ -1,11 +1,14 @@
 //! What to look for at a server of MySQL or MariaDB.
 
 use golock_conformance::BoxError;
+use golock_core::backend::Table;
+use golock_mysql::MysqlStoreBuilder;
 use golock_mysql::mysql_async::prelude::Queryable;
 use golock_mysql::mysql_async::{Conn, Row};
 
 use super::Findings;
 use super::probe::{compare_columns, could_not_ask};
+use crate::store::Site;
 use crate::verify::mysql::session;
 
 const COLUMNS: [&str; 7] = [
@@ -18,13 +21,14 @@ const COLUMNS: [&str; 7] = [
     "expires_at datetime(6) NOT NULL",
 ];
 
-pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), BoxError> {
-    let mut session = session(url).await?;
+pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
+    let mut session = session(&site.url).await?;
     version(&mut session, findings).await?;
     defaults(&mut session, findings).await?;
     durability(&mut session, findings).await?;
-    schema(&mut session, findings).await?;
-    Ok(session.disconnect().await?)
+    let has_table = schema(&mut session, site, findings).await?;
+    session.disconnect().await?;
+    Ok(has_table)
 }
 
 async fn version(session: &mut Conn, findings: &mut Findings) -> Result<(), BoxError> {
@@ -120,28 +124,42 @@ async fn durability(session: &mut Conn, findings: &mut Findings) -> Result<(), B
     Ok(())
 }
 
-async fn schema(session: &mut Conn, findings: &mut Findings) -> Result<(), BoxError> {
+/// Whether there is a table.
+async fn schema(session: &mut Conn, site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
+    let (database, name) = site.schema_and_table_or(MysqlStoreBuilder::DEFAULT_TABLE);
+    let table = Table::new(database, name, ['`', '`'], |_| true).ok_or("that is no name of a table")?;
+    let table = table.to_string();
+    let database = database.map_or_else(|| "DATABASE()".to_owned(), literal);
+    let is_it = format!("table_schema = {database} AND table_name = {}", literal(name));
     // The display width of integers is gone from MySQL 8 on.
-    let sql = "SELECT CONCAT(column_name, ' ', IF(data_type = 'bigint', 'bigint', column_type),
-                             IF(is_nullable = 'NO', ' NOT NULL', ''))
-               FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'golock'
-               ORDER BY ordinal_position";
+    let sql = format!(
+        "SELECT CONCAT(column_name, ' ', IF(data_type = 'bigint', 'bigint', column_type),
+                       IF(is_nullable = 'NO', ' NOT NULL', ''))
+         FROM information_schema.columns WHERE {is_it} ORDER BY ordinal_position"
+    );
     let columns: Vec<String> = session.query(sql).await?;
-    compare_columns(findings, &columns, &COLUMNS);
-    if columns.is_empty() {
-        return Ok(());
+    if !compare_columns(findings, &table, &columns, &COLUMNS) {
+        return Ok(false);
     }
-    let engine = "SELECT engine FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'golock'";
-    match value(session, engine).await? {
+    let engine = format!("SELECT engine FROM information_schema.tables WHERE {is_it}");
+    match value(session, &engine).await? {
         engine if engine.eq_ignore_ascii_case("InnoDB") => findings.good("engine", engine),
-        engine => findings.fault("engine", engine, "ALTER TABLE golock ENGINE = InnoDB"),
+        engine => findings.fault("engine", engine, &format!("ALTER TABLE {table} ENGINE = InnoDB")),
     }
-    let key = "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'golock'
-               AND index_name = 'PRIMARY' AND column_name = 'name' AND sub_part IS NULL";
-    if value(session, key).await? != "1" {
+    let key = format!(
+        "SELECT COUNT(*) FROM information_schema.statistics WHERE {is_it}
+         AND index_name = 'PRIMARY' AND column_name = 'name' AND sub_part IS NULL"
+    );
+    if value(session, &key).await? != "1" {
         findings.fault("primary key", "it is not (name)", "compare the table with what golock schema prints");
     }
-    Ok(())
+    Ok(true)
+}
+
+/// By its bytes: whether a backslash escapes anything is up to the server's `sql_mode`.
+fn literal(name: &str) -> String {
+    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("_utf8mb4 X'{hex}'")
 }
 
 async fn value(session: &mut Conn, sql: &str) -> Result<String, BoxError> {

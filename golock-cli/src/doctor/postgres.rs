@@ -1,11 +1,16 @@
 //! What to look for at a server of PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use golock_conformance::BoxError;
+use golock_core::backend::Table;
+use golock_postgres::PostgresStoreBuilder;
 use golock_postgres::deadpool_postgres::tokio_postgres::{Client, SimpleQueryMessage};
 use golock_postgres::tool_session;
 
 use super::Findings;
 use super::probe::{compare_columns, could_not_ask};
+use crate::store::Site;
 
 const COLUMNS: [&str; 8] = [
     "name bytea NOT NULL",
@@ -18,14 +23,13 @@ const COLUMNS: [&str; 8] = [
     "waiters_until timestamp with time zone",
 ];
 
-pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), BoxError> {
-    let session = tool_session(url).await?;
+pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
+    let session = tool_session(&site.url).await?;
     version(&session, findings).await?;
-    pooler(url, &session, findings).await?;
+    pooler(&site.url, &session, findings).await?;
     role(&session, findings).await?;
     durability(&session, findings).await?;
-    schema(&session, findings).await?;
-    Ok(())
+    schema(&session, site, findings).await
 }
 
 async fn version(session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
@@ -45,18 +49,25 @@ async fn version(session: &Client, findings: &mut Findings) -> Result<(), BoxErr
     Ok(())
 }
 
-/// Two sessions that are open at once have two processes, unless a pooler lends them one by turns.
+/// A session has a process of the server, the same for all its life, and no other has it; unless a pooler lends each
+/// statement any that is free: often the one that was used last, or each in its turn. So two sessions ask by turns, and one
+/// of them twice in a row.
 async fn pooler(url: &str, session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
-    let pid = "SELECT pg_backend_pid()";
+    const PID: &str = "SELECT pg_backend_pid()";
+    /// Others who use the pooler at the same time may make it look right once.
+    const ROUNDS: usize = 8;
     let other = tool_session(url).await?;
-    let ours = value(session, pid).await?;
-    other.batch_execute("BEGIN").await?;
-    let theirs = value(&other, pid).await;
-    other.batch_execute("ROLLBACK").await?;
-    if ours == theirs? {
+    let (mut ours, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..ROUNDS {
+        ours.insert(value(session, PID).await?);
+        theirs.insert(value(&other, PID).await?);
+        theirs.insert(value(&other, PID).await?);
+        ours.insert(value(session, PID).await?);
+    }
+    if are_lent(&ours, &theirs) {
         findings.fault(
             "pooler",
-            "two sessions share one process of the server: a pooler in transaction or statement mode",
+            "sessions have no process of the server for themselves: a pooler in transaction or statement mode",
             "golock needs sessions of its own (settings, prepared statements, LISTEN): connect past pgbouncer, or to a pool \
              with pool_mode = session",
         );
@@ -64,6 +75,11 @@ async fn pooler(url: &str, session: &Client, findings: &mut Findings) -> Result<
         findings.good("pooler", "none in transaction mode");
     }
     Ok(())
+}
+
+/// Of the processes that two sessions had.
+fn are_lent(ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> bool {
+    ours.len() > 1 || theirs.len() > 1 || ours == theirs
 }
 
 async fn role(session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
@@ -112,28 +128,32 @@ async fn durability(session: &Client, findings: &mut Findings) -> Result<(), Box
     Ok(())
 }
 
-async fn schema(session: &Client, findings: &mut Findings) -> Result<(), BoxError> {
-    let sql = "SELECT a.attname || ' ' || format_type(a.atttypid, a.atttypmod) ||
-                      CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
-               FROM pg_attribute a
-               WHERE a.attrelid = to_regclass('golock') AND a.attnum > 0 AND NOT a.attisdropped";
-    let columns = values(session, sql).await?;
-    compare_columns(findings, &columns, &COLUMNS);
-    if columns.is_empty() {
-        return Ok(());
+/// Whether there is a table.
+async fn schema(session: &Client, site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
+    let (schema, table) = site.schema_and_table_or(PostgresStoreBuilder::DEFAULT_TABLE);
+    let table = Table::new(schema, table, ['"', '"'], |_| true).ok_or("that is no name of a table")?;
+    let table = table.to_string();
+    let it = format!("to_regclass({})", literal(&table));
+    let sql = format!(
+        "SELECT a.attname || ' ' || format_type(a.atttypid, a.atttypmod) ||
+                CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+         FROM pg_attribute a WHERE a.attrelid = {it} AND a.attnum > 0 AND NOT a.attisdropped"
+    );
+    let columns = values(session, &sql).await?;
+    if !compare_columns(findings, &table, &columns, &COLUMNS) {
+        return Ok(false);
     }
-    let key = "SELECT count(*)::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-               WHERE i.indrelid = to_regclass('golock') AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1
-                 AND i.indpred IS NULL AND a.attname = 'name'";
-    if value(session, key).await? == "0" {
-        findings.fault(
-            "primary key",
-            "name is not unique: two holders",
-            "ALTER TABLE golock ADD PRIMARY KEY (name)",
-        );
+    let key = format!(
+        "SELECT count(*)::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+         WHERE i.indrelid = {it} AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1
+           AND i.indpred IS NULL AND a.attname = 'name'"
+    );
+    if value(session, &key).await? == "0" {
+        let advice = format!("ALTER TABLE {table} ADD PRIMARY KEY (name)");
+        findings.fault("primary key", "name is not unique: two holders", &advice);
     }
-    let indexes = "SELECT (count(*) - 1)::text FROM pg_index WHERE indrelid = to_regclass('golock')";
-    match &*value(session, indexes).await? {
+    let indexes = format!("SELECT (count(*) - 1)::text FROM pg_index WHERE indrelid = {it}");
+    match &*value(session, &indexes).await? {
         "0" | "-1" => {}
         more => findings.note(
             "indexes",
@@ -141,17 +161,24 @@ async fn schema(session: &Client, findings: &mut Findings) -> Result<(), BoxErro
             "each makes every renewal write to it: drop those on columns other than name",
         ),
     }
-    let missing = "SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
-                   WHERE NOT has_table_privilege(to_regclass('golock'), p)";
-    match values(session, missing).await?.first() {
+    let missing = format!(
+        "SELECT string_agg(p, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
+         WHERE NOT has_table_privilege({it}, p)"
+    );
+    match values(session, &missing).await?.first() {
         Some(missing) if !missing.is_empty() => findings.fault(
             "table privileges",
             format!("without {missing}"),
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON golock TO this role",
+            &format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO this role"),
         ),
         _ => findings.good("table privileges", "SELECT, INSERT, UPDATE, DELETE"),
     }
-    Ok(())
+    Ok(true)
+}
+
+/// As a text in SQL, whatever the role has made of backslashes.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 async fn setting(session: &Client, name: &str) -> Result<String, BoxError> {
@@ -170,4 +197,18 @@ async fn values(session: &Client, sql: &str) -> Result<Vec<String>, BoxError> {
         _ => None,
     });
     Ok(rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_lent;
+
+    #[test]
+    fn processes_that_two_sessions_share_or_change_are_lent() {
+        let had = |pids: &[&str]| pids.iter().map(|pid| (*pid).to_owned()).collect();
+        assert!(!are_lent(&had(&["1"]), &had(&["2"])));
+        assert!(are_lent(&had(&["1"]), &had(&["1"])), "the one that was used last");
+        assert!(are_lent(&had(&["1", "4"]), &had(&["2", "3"])), "each in its turn");
+        assert!(are_lent(&had(&["1"]), &had(&["1", "2"])));
+    }
 }

@@ -1,6 +1,7 @@
 //! What a lock says of any server: whether this user may do all that locking takes, how long it takes, what the clock
 //! there says.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant, SystemTime};
 
 use golock_core::{LockOptions, Locker};
@@ -93,12 +94,24 @@ impl Seen {
     }
 }
 
-/// Compares the columns that a table has, as `name type`, with those that golock makes.
+/// Says that there is no such table, collection or file.
+#[allow(dead_code, reason = "which backends use it depends on the features")]
+pub(super) fn nothing_there(findings: &mut Findings, what: impl Display) {
+    let advice = "it is created at the first use, by a user who may; or run what golock schema prints";
+    findings.note("schema", format!("there is no {what} yet"), advice);
+}
+
+/// Compares the columns that a table has, as `name type`, with those that golock makes: whether there is one.
 #[cfg(any(feature = "mssql", feature = "mysql", feature = "postgres", feature = "sqlite"))]
-pub(super) fn compare_columns(findings: &mut Findings, found: &[String], expected: &[&str]) {
+pub(super) fn compare_columns(
+    findings: &mut Findings,
+    table: &str,
+    found: &[String],
+    expected: &[&str],
+) -> bool {
     if found.is_empty() {
-        let advice = "it is created at the first use, by a user who may; or run what golock schema prints";
-        return findings.note("schema", "there is no table golock yet", advice);
+        nothing_there(findings, format_args!("table {table}"));
+        return false;
     }
     let missing: Vec<_> =
         expected.iter().copied().filter(|column| !found.iter().any(|one| one == column)).collect();
@@ -113,6 +126,7 @@ pub(super) fn compare_columns(findings: &mut Findings, found: &[String], expecte
         let found = format!("expected {}; found {}", missing.join(", "), other.join(", "));
         findings.fault("schema", found, "compare the table with what golock schema prints");
     }
+    true
 }
 
 /// What could not be asked is no finding about the server, but nobody should take it for one that is good.

@@ -4,17 +4,19 @@ use golock_conformance::BoxError;
 use golock_redis::ToolConnection;
 
 use super::Findings;
+use crate::store::Site;
 use crate::verify::redis::{WITHIN, ask};
 
-pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), BoxError> {
-    let connection = ToolConnection::open(url, WITHIN).await?;
+pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
+    let connection = ToolConnection::open(&site.url, WITHIN).await?;
     let info: String = ask(&connection, &["INFO", "everything"]).await?.convert()?;
     let info = Info(&info);
     version(&info, findings);
     role(&info, findings);
     eviction(&info, findings);
     persistence(&connection, &info, findings).await;
-    Ok(())
+    // Nothing has to be there.
+    Ok(true)
 }
 
 /// What INFO says.

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use golock_conformance::BoxError;
+use golock_sqlite::SqliteStoreBuilder;
 use rusqlite::{Connection, OpenFlags};
 
 use super::Findings;
-use super::probe::compare_columns;
-use crate::store::sqlite_path;
+use super::probe::{compare_columns, nothing_there};
+use crate::store::Site;
+use crate::verify::sqlite::path;
 
 const COLUMNS: [&str; 7] = [
     "name BLOB NOT NULL",
@@ -21,8 +23,12 @@ const COLUMNS: [&str; 7] = [
     "expires_at INTEGER NOT NULL",
 ];
 
-pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), BoxError> {
-    let path = sqlite_path(url);
+pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
+    let path = path(&site.url);
+    if !path.try_exists()? {
+        nothing_there(findings, format_args!("file {}", path.display()));
+        return Ok(false);
+    }
     findings.good("file", path.display().to_string());
     file_system(&path, findings)?;
     let mode = path.metadata()?.mode();
@@ -50,11 +56,11 @@ pub(crate) async fn examine(url: &str, findings: &mut Findings) -> Result<(), Bo
         );
     }
     let sql = "SELECT name || ' ' || type || CASE WHEN \"notnull\" THEN ' NOT NULL' ELSE '' END \
-               FROM pragma_table_info('golock')";
+               FROM pragma_table_info(?1)";
+    let table = site.table_or(SqliteStoreBuilder::DEFAULT_TABLE);
     let mut columns = connection.prepare(sql)?;
-    let columns = columns.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-    compare_columns(findings, &columns, &COLUMNS);
-    Ok(())
+    let columns = columns.query_map([table], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    Ok(compare_columns(findings, table, &columns, &COLUMNS))
 }
 
 /// Locks between processes are the file system's.

@@ -31,7 +31,7 @@ use self::signals::Signals;
 use crate::arguments::Run;
 use crate::failure::{BUSY, Failure, LOST, chain};
 use crate::say;
-use crate::store::Store;
+use crate::store::{IfMissing, Store};
 
 pub(crate) use self::gate::wait_and_become;
 pub(crate) use self::watchdog::watch;
@@ -111,7 +111,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Who waits for a lock waits for its server, too: it may be starting.
 async fn connect(store: &Store, arguments: &Run, begun: Instant) -> Result<Locker, Failure> {
     loop {
-        match store.connect().await {
+        match store.connect(IfMissing::Create).await {
             Err(failure) if failure.is_transient() && arguments.still_waits(begun.elapsed() + PAUSE) => {
                 sleep(PAUSE).await;
             }

@@ -1,5 +1,6 @@
 //! A file of SQLite, as ground for the suite.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,15 @@ use golock_sqlite::SqliteStore;
 use rusqlite::Connection;
 
 use super::Ground;
-use crate::store::sqlite_path;
 
 pub(crate) fn ground(url: &str) -> Box<dyn Ground> {
     Box::new(Sqlite(url.to_owned()))
+}
+
+/// The path in a URL that golock-sqlite has accepted.
+pub(crate) fn path(url: &str) -> PathBuf {
+    let path = url.split_once("://").map_or(url, |(_, path)| path);
+    PathBuf::from(&*percent_encoding::percent_decode_str(path).decode_utf8_lossy())
 }
 
 struct Sqlite(String);
@@ -28,7 +34,7 @@ impl Ground for Sqlite {
 #[async_trait]
 impl Sql for Sqlite {
     async fn run(&self, sql: String) -> Result<(), BoxError> {
-        let connection = Connection::open(sqlite_path(&self.0))?;
+        let connection = Connection::open(path(&self.0))?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.execute(&sql, [])?;
         Ok(())

@@ -1,0 +1,234 @@
+//! Which store: the URL, the one table of its schemes, and the file that is used when there is none.
+
+mod builders;
+mod own;
+mod site;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use golock_conformance::BoxError;
+use golock_core::{Error, LockStore, Locker};
+
+use crate::doctor::{self, Findings};
+use crate::failure::{CONFIGURATION, Failure};
+use crate::verify::{self, Ground};
+
+pub(crate) use self::site::Site;
+
+/// A store, by a URL whose scheme is known.
+pub(crate) struct Store {
+    site: Site,
+    /// Where the file of this user's own is, if that is the store.
+    own_directory: Option<PathBuf>,
+    backend: Backend,
+}
+
+/// What becomes of a table that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfMissing {
+    /// It is made, as services do.
+    Create,
+    /// Whoever asks is told.
+    Tell,
+}
+
+/// What a scheme stands for.
+#[derive(Clone, Copy)]
+struct Backend {
+    schemes: &'static [&'static str],
+    /// The feature of this crate.
+    feature: &'static str,
+    /// `None`: this golock was built without it.
+    parts: Option<Parts>,
+}
+
+/// A store that nothing was opened for; `None`: the backend has none before it is connected. Either way the URL and the
+/// name are such as they may be.
+type Unopened = Option<Arc<dyn LockStore>>;
+
+/// What golock does with a backend.
+#[derive(Clone, Copy)]
+struct Parts {
+    unopened: fn(&Site) -> Result<Unopened, Error>,
+    connect: for<'a> fn(&'a Site, bool) -> BoxFuture<'a, Result<Locker, Error>>,
+    ground: fn(&str) -> Box<dyn Ground>,
+    examine: for<'a> fn(&'a Site, &'a mut Findings) -> BoxFuture<'a, Result<bool, BoxError>>,
+}
+
+/// The parts of a backend, if its feature is on.
+macro_rules! parts {
+    ($module:ident, $feature:literal) => {
+        parts!($module, $feature, |site| {
+            Ok(Some(Arc::new(builders::$module(site, true).connect_lazy(&site.url)?)))
+        })
+    };
+    ($module:ident, $feature:literal, $unopened:expr) => {{
+        #[cfg(feature = $feature)]
+        let parts = Some(Parts {
+            unopened: $unopened,
+            connect: |site, create_table| {
+                let builder = builders::$module(site, create_table);
+                async move { Ok(Locker::new(builder.connect(&site.url).await?)) }.boxed()
+            },
+            ground: verify::$module::ground,
+            examine: |site, findings| doctor::$module::examine(site, findings).boxed(),
+        });
+        #[cfg(not(feature = $feature))]
+        let parts = None;
+        parts
+    }};
+}
+
+fn backends() -> [Backend; 6] {
+    let row = |schemes, feature, parts| Backend { schemes, feature, parts };
+    // Its servers have to be looked up, and asked what they can do.
+    let mongo = parts!(mongo, "mongo", |site| {
+        builders::mongo(site, true).check(&site.url)?;
+        Ok(None)
+    });
+    [
+        row(&["sqlite"], "sqlite", parts!(sqlite, "sqlite")),
+        row(&["redis", "rediss", "valkey", "valkeys"], "redis", parts!(redis, "redis")),
+        row(&["postgres", "postgresql"], "postgres", parts!(postgres, "postgres")),
+        row(&["mysql"], "mysql", parts!(mysql, "mysql")),
+        row(&["mongodb", "mongodb+srv"], "mongo", mongo),
+        row(&["mssql"], "mssql", parts!(mssql, "mssql")),
+    ]
+}
+
+impl Store {
+    /// The store at `url`, or the file of this user; its locks are in `table`, or in the default one.
+    ///
+    /// # Errors
+    /// The URL is of no backend that is known.
+    pub(crate) fn at(url: Option<String>, table: Option<String>) -> Result<Self, Failure> {
+        let (url, own_directory) = match url {
+            Some(url) => (url, None),
+            None => {
+                let directory = own::directory()?;
+                (own::url(&directory)?, Some(directory))
+            }
+        };
+        // Nothing of a wrong URL is repeated: it may be a piece of a password.
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        // `redis-cluster` is of `redis`.
+        let scheme = scheme.as_deref().map(|scheme| scheme.split('-').next().unwrap_or(scheme));
+        let known = backends();
+        let Some(backend) =
+            known.iter().find(|backend| backend.schemes.iter().any(|one| Some(*one) == scheme))
+        else {
+            let schemes: Vec<_> = known.iter().flat_map(|backend| backend.schemes).copied().collect();
+            let schemes = schemes.join(":// ");
+            return Err(Failure::usage(format!("--store wants a URL that begins with one of {schemes}://")));
+        };
+        Ok(Self { site: Site { url, table }, own_directory, backend: *backend })
+    }
+
+    /// Connects, for whoever looks at locks or ends them: if a table was named, none is created.
+    ///
+    /// # Errors
+    /// The store can't be reached, does not let this user in, or does not have the table.
+    pub(crate) async fn look(&self) -> Result<Locker, Failure> {
+        let is_named = self.site.table.is_some();
+        self.connect(if is_named { IfMissing::Tell } else { IfMissing::Create }).await
+    }
+
+    /// # Errors
+    /// The store can't be reached, or does not let this user in. Some say here, some at the first call, that they do not
+    /// have the table.
+    pub(crate) async fn connect(&self, if_missing: IfMissing) -> Result<Locker, Failure> {
+        let creates = if_missing == IfMissing::Create;
+        if creates {
+            self.make_own_directory()?;
+        }
+        Ok((self.parts()?.connect)(&self.site, creates).await?)
+    }
+
+    /// Opens nothing, and finds out whether the URL and the name are such as they may be.
+    ///
+    /// # Errors
+    /// They are not, or this golock was built without the backend.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        (self.parts()?.unopened)(&self.site)?;
+        Ok(())
+    }
+
+    /// The backend, and what an administrator runs for it. Nothing is created, nor opened where it need not be.
+    ///
+    /// # Errors
+    /// The URL or the name is none that can be; MongoDB can't be reached.
+    pub(crate) async fn schema(&self) -> Result<(&'static str, String), Failure> {
+        match (self.parts()?.unopened)(&self.site)? {
+            Some(store) => Ok((store.capabilities().backend, store.schema())),
+            None => {
+                let locker = self.connect(IfMissing::Tell).await?;
+                Ok((locker.backend(), locker.schema()))
+            }
+        }
+    }
+
+    /// Where the suite may work.
+    ///
+    /// # Errors
+    /// This golock was built without the backend.
+    pub(crate) fn ground(&self) -> Result<Box<dyn Ground>, Failure> {
+        self.make_own_directory()?;
+        Ok((self.parts()?.ground)(&self.site.url))
+    }
+
+    /// Looks at the server itself, and creates nothing: whether the table is there.
+    ///
+    /// # Errors
+    /// It can't be reached.
+    pub(crate) async fn examine(&self, findings: &mut Findings) -> Result<bool, Failure> {
+        let examined = (self.parts()?.examine)(&self.site, findings).await;
+        examined.map_err(|error| Failure::from_box(&error))
+    }
+
+    fn parts(&self) -> Result<Parts, Failure> {
+        let feature = self.backend.feature;
+        let left_out =
+            || Failure::new(CONFIGURATION, format!("this golock was built without the feature {feature}"));
+        self.backend.parts.ok_or_else(left_out)
+    }
+
+    fn make_own_directory(&self) -> Result<(), Failure> {
+        let Some(directory) = &self.own_directory else { return Ok(()) };
+        // What can't be is told before anything is done.
+        self.check()?;
+        own::make(directory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Store;
+
+    #[test]
+    fn every_scheme_that_is_promised_is_known() {
+        for scheme in [
+            "redis",
+            "rediss",
+            "redis-cluster",
+            "postgres",
+            "mysql",
+            "mongodb",
+            "mongodb+srv",
+            "mssql",
+            "sqlite",
+        ] {
+            assert!(Store::at(Some(format!("{scheme}://host/x")), None).is_ok(), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_wrong_url_is_repeated() {
+        for url in ["secret", "secret://secret@secret", "redissecret://", ""] {
+            let failure = Store::at(Some(url.to_owned()), None).map(drop).unwrap_err();
+            assert!(!failure.to_string().contains("secret"), "{failure}");
+        }
+    }
+}

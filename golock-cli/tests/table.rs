@@ -1,0 +1,130 @@
+//! Which table: one of a service's own, one that is missing, one that can't be; over a file, and where nobody listens.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+use golock::{Place, Said};
+use serde_json::json;
+
+mod golock;
+
+#[test]
+fn each_table_has_locks_of_its_own() {
+    let place = Place::new();
+    let mut holder = place.start(place.golock_sh("run nightly --table ops --lock-by me", "echo begun; cat"));
+    assert_eq!(holder.line(), "begun");
+    for (command, there, elsewhere) in [("ls", 0, 0), ("watch --count 1", 0, 0), ("show nightly", 0, 1)] {
+        let said = place.said(&format!("{command} --table ops"));
+        assert!(said.code == there && said.out.contains("me"), "{command}: {said:?}");
+        let said = place.said(command);
+        assert!(said.code == elsewhere && !said.out.contains("me"), "{command}: {said:?}");
+    }
+    let mut by_variable = place.golock("show nightly");
+    by_variable.env("GOLOCK_TABLE", "ops");
+    assert_eq!(Said::by(by_variable).code, 0);
+    assert_eq!(place.said("run nightly -- echo mine").out, "mine\n");
+    place.said("run nightly --table ops -- echo no").failed(75);
+
+    for end in ["revoke nightly", "unlock nightly --force --yes"] {
+        assert_eq!(place.said(end).code, 1, "{end}: it is free in the default table");
+        assert_eq!(place.said(&format!("{end} --table ops")).code, 0, "{end}");
+    }
+    let purged = |table| place.said(&format!("purge --older-than 0s --json {table}")).json();
+    assert_eq!(
+        (purged("--table ops"), purged("--table ops")),
+        (json!({ "purged": 1 }), json!({ "purged": 0 }))
+    );
+    assert_eq!(purged(""), json!({ "purged": 1 }));
+}
+
+#[test]
+fn named_table_is_created_by_run_alone() {
+    let place = Place::new();
+    assert_eq!(place.said("run nightly -- true").code, 0);
+    for look in ["ls", "show nightly", "watch", "revoke nightly", "purge --older-than 0s", "ls"] {
+        let said = place.said(&format!("{look} --table slip"));
+        assert!(said.failed(78).contains("no such table: slip"), "{look}: {said:?}");
+    }
+    assert_eq!(place.said("run nightly --table slip -- true").code, 0);
+    assert_eq!(place.said("ls --table slip").code, 0);
+}
+
+#[test]
+fn schema_is_printed_without_opening_anything() {
+    let place = Place::new();
+    let said = place.said("schema --table ops");
+    assert!(said.code == 0 && said.out.contains("CREATE TABLE IF NOT EXISTS \"ops\""), "{said:?}");
+    assert!(!place.file("golock").exists());
+    for (is_built, url, backend, expected) in [
+        (cfg!(feature = "postgres"), "postgres://me:secret@127.0.0.1:1/db", "postgres", "\"ops\".\"locks\""),
+        (cfg!(feature = "mysql"), "mysql://me:secret@127.0.0.1:1/db", "mysql", "`ops`.`locks`"),
+        (cfg!(feature = "mssql"), "mssql://me:secret@127.0.0.1:1/db", "mssql", "[ops].[locks]"),
+        (cfg!(feature = "redis"), "redis://me:secret@127.0.0.1:1", "redis", "'~ops.locks*'"),
+    ] {
+        if is_built {
+            let told = Place::at(url).said("schema --table ops.locks --json").json();
+            let schema = told["schema"].as_str().unwrap();
+            assert!(told["backend"] == backend && schema.contains(expected), "{told}");
+            assert!(!schema.contains("secret"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn name_that_can_not_be_is_refused_before_anything_is_opened() {
+    let commands =
+        ["ls", "show x", "watch", "revoke x", "purge --older-than 1d", "schema", "doctor", "run x -- true"];
+    let long = "x".repeat(300);
+    for (is_built, url, name) in [
+        (cfg!(feature = "sqlite"), "", "sqlite_x"),
+        (cfg!(feature = "postgres"), "postgres://me@127.0.0.1:1/db", ".x"),
+        (cfg!(feature = "mysql"), "mysql://me@127.0.0.1:1/db", "x."),
+        (cfg!(feature = "mssql"), "mssql://me@127.0.0.1:1/db", "a\nb"),
+        (cfg!(feature = "redis"), "redis://127.0.0.1:1", &long),
+        // That host does not exist: it would be looked up.
+        (cfg!(feature = "mongo"), "mongodb+srv://golock.invalid", "a$b"),
+    ] {
+        let place = Place::at(url);
+        for command in commands.into_iter().filter(|_| is_built) {
+            let mut golock = place.golock(command);
+            golock.env("GOLOCK_TABLE", name);
+            Said::by(golock).failed(78);
+        }
+        assert!(!place.file("golock").exists());
+    }
+}
+
+#[test]
+fn doctor_creates_nothing() {
+    let place = Place::new();
+    let said = place.said("doctor");
+    assert!(said.code == 0 && said.out.contains("there is no file"), "{said:?}");
+    assert!(!place.file("golock").exists());
+
+    assert_eq!(place.said("run nightly -- true").code, 0);
+    for _ in 0..2 {
+        let said = place.said("doctor --table ops");
+        assert!(said.code == 0 && said.out.contains("there is no table ops"), "{said:?}");
+        assert!(!said.out.contains("round trip"), "{said:?}");
+    }
+    let said = place.said("doctor");
+    assert!(said.code == 0 && said.out.contains("as golock makes it"), "{said:?}");
+    assert!(said.out.contains("round trip"), "{said:?}");
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn doctor_looks_at_the_table_that_is_named() {
+    let place = Place::new();
+    let on_own = |arguments: &str| {
+        let mut golock = place.golock(arguments);
+        golock.env("GOLOCK_TABLE", "it's \"my own\"");
+        Said::by(golock)
+    };
+    assert_eq!((place.said("run nightly -- true").code, on_own("run nightly -- true").code), (0, 0));
+    assert!(on_own("doctor").out.contains("as golock makes it"));
+    let file = rusqlite::Connection::open(place.file("golock/locks.db")).unwrap();
+    file.execute_batch("ALTER TABLE \"it's \"\"my own\"\"\" RENAME COLUMN lock_by TO holder").unwrap();
+    let said = on_own("doctor");
+    assert!(said.code == 1 && said.out.contains("holder TEXT"), "{said:?}");
+    assert_eq!(place.said("doctor").code, 0);
+}
