@@ -212,6 +212,9 @@ impl Locker {
     /// Deletes what the store remembers of names that have been free for `idle_for` or longer; says how many.
     /// Tokens keep growing all the same. On a large table it may take long: ten minutes at most.
     ///
+    /// Choose an `idle_for` of a minute and more: a name that is forgotten while a request for it is still on its way to the server
+    /// may be granted by that with a token that is no larger than the last.
+    ///
     /// # Errors
     /// [`Error::Store`]: what was deleted before stays deleted.
     ///

@@ -110,7 +110,7 @@ impl PostgresStoreBuilder {
     /// [`StoreErrorKind::Configuration`] if the URL, or something that was set, can't be right; [`StoreErrorKind::Tls`] if it
     /// asks for `sslmode=require` and this system trusts no certificate authority.
     pub fn connect_lazy(self, url: &str) -> Result<PostgresStore, StoreError> {
-        let (table, config) = (self.checked()?, url::parse(url)?);
+        let (table, config) = (self.checked()?, url::parse(url, self.request_timeout)?);
         let (pool, tls) = url::pool(&config)?;
         let listener = Listener::new(config, tls, table.clone(), self.request_timeout);
         Ok(PostgresStore::over(&pool, &table, &self).woken_by(listener))

@@ -20,8 +20,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TRIES: u32 = 3;
 const UNSAID_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The configuration that a URL (or a `key=value` string) stands for.
-pub(crate) fn parse(url: &str) -> Result<Config, StoreError> {
+/// The configuration that a URL (or a `key=value` string) stands for, where a call may take `within`.
+pub(crate) fn parse(url: &str, within: Duration) -> Result<Config, StoreError> {
     // Known to libpq, not to the driver; and what `require` means here.
     let url = url.replace("sslmode=verify-full", "sslmode=require");
     let mut config: Config = url
@@ -29,6 +29,15 @@ pub(crate) fn parse(url: &str) -> Result<Config, StoreError> {
         .map_err(|error| failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(&error)))?;
     if config.get_application_name().is_none() {
         config.application_name("golock");
+    }
+    // Hosts are tried one after the other, and so are the addresses of one: one that swallows packets leaves time for the next.
+    if config.get_connect_timeout().is_none() {
+        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+        config.connect_timeout(within / u32::try_from(hosts + 1).unwrap_or(u32::MAX));
+    }
+    // A statement that was given up on the way is not brought to the server long after its time.
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(within);
     }
     if config.get_keepalives_idle() == UNSAID_KEEPALIVE {
         config.keepalives_idle(KEEPALIVE);
@@ -114,11 +123,14 @@ impl Connect for WritableFirst {
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+    use std::time::Duration;
 
     use golock_core::StoreErrorKind;
     use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
     use super::parse;
+
+    const WITHIN: Duration = Duration::from_secs(6);
 
     #[test]
     fn nothing_of_a_wrong_url_is_repeated() {
@@ -128,7 +140,7 @@ mod tests {
             "user=user password='secret",
             "mysql://user:secret@host",
         ] {
-            let error = parse(url).unwrap_err();
+            let error = parse(url, WITHIN).unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Configuration);
             let said = format!("{error} {error:?} {}", error.source().unwrap());
             assert!(!said.contains("cret"), "{said}");
@@ -137,20 +149,28 @@ mod tests {
 
     #[test]
     fn a_wrong_option_is_named() {
-        let error = parse("postgres://user:secret@host?sslmode=perhaps").unwrap_err();
+        let error = parse("postgres://user:secret@host?sslmode=perhaps", WITHIN).unwrap_err();
         assert!(error.source().unwrap().to_string().contains("sslmode"));
     }
 
     #[test]
     fn verify_full_is_understood() {
-        let config = parse("postgres://user@host/database?sslmode=verify-full").unwrap();
+        let config = parse("postgres://user@host/database?sslmode=verify-full", WITHIN).unwrap();
         assert_eq!(config.get_ssl_mode(), SslMode::Require);
     }
 
     #[test]
     fn a_server_that_allows_writes_is_asked_for() {
-        let config = parse("postgres://user@host").unwrap();
+        let config = parse("postgres://user@host", WITHIN).unwrap();
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         assert_eq!(config.get_application_name(), Some("golock"));
+    }
+
+    #[test]
+    fn a_host_that_swallows_packets_leaves_time_for_the_others() {
+        let timeout = |url| parse(url, WITHIN).unwrap().get_connect_timeout().copied();
+        assert_eq!(timeout("postgres://user@one"), Some(WITHIN / 2));
+        assert_eq!(timeout("postgres://user@one,two/database"), Some(WITHIN / 3));
+        assert_eq!(timeout("postgres://user@one?connect_timeout=1"), Some(Duration::from_secs(1)));
     }
 }

@@ -41,7 +41,11 @@ async fn topology(admin: &Database, findings: &mut Findings) -> Result<(), BoxEr
         findings.fault("role", "not the primary", "name the whole replica set in the URL: ?replicaSet=…");
     }
     if hello.get_str("msg").is_ok_and(|said| said == "isdbgrid") {
-        findings.good("topology", "a sharded cluster");
+        findings.fault(
+            "topology",
+            "a mongos of a sharded cluster, which decides by its own clock",
+            "let the URL name a replica set: locks need one clock",
+        );
     } else if let Ok(set) = hello.get_str("setName") {
         let members = hello.get_array("hosts").map_or(0, Vec::len);
         let arbiters = hello.get_array("arbiters").map_or(0, Vec::len);

@@ -35,7 +35,7 @@ async fn version(session: &mut Conn, findings: &mut Findings) -> Result<(), BoxE
     let version = value(session, "SELECT CONCAT(@@version, ' (', @@version_comment, ')')").await?;
     let numbers: Vec<u32> = version.split(['.', '-']).map_while(|part| part.parse().ok()).collect();
     let is_mariadb = version.to_ascii_lowercase().contains("mariadb");
-    let minimum: &[u32] = if is_mariadb { &[10, 6] } else { &[8] };
+    let minimum: &[u32] = if is_mariadb { &[10, 6] } else { &[8, 0, 19] };
     if numbers.as_slice() >= minimum {
         findings.good("version", version);
     } else {

@@ -96,13 +96,13 @@ async fn persistence(connection: &ToolConnection, info: &Info<'_>, findings: &mu
         Ok([_, setting]) if setting == "always" => findings.good("appendfsync", "always"),
         Ok([_, setting]) => findings.warning(
             "appendfsync",
-            format!("{setting}: a crash of the machine loses up to the last second of grants"),
+            format!("{setting}: a crash of the machine loses the last second of grants, or two where the disk is slow"),
             "CONFIG SET appendfsync always",
         ),
         Ok(_) | Err(_) => findings.note(
             "appendfsync",
             "not known: this user may not ask",
-            "it should be always; everysec may lose the last second",
+            "it should be always; everysec may lose the last second or two",
         ),
     }
     if info.field("aof_last_write_status") == Some("err") {
