@@ -61,6 +61,18 @@ releasing {
     /// A lock held for longer than its lock_at_least is free at once.
     lock_at_least_that_has_passed_frees_at_once: "S13", [];
 }
+regranting {
+    /// A name that was released and is granted to another: label, held_for and lock_at_least are the new grant's, not the first one's.
+    grant_after_a_release_begins_anew: "S1 S13", [];
+    /// The same for a name whose lease ran out.
+    grant_after_an_expiry_begins_anew: "S1 S13", [];
+    /// The same for a name of which only an undo is known.
+    grant_after_an_undo_begins_anew: "S13 S14", [];
+    /// The same for the next in line, to whom the name is handed over.
+    grant_by_hand_over_begins_anew: "S1 S13", [HandOver];
+    /// A renewal, or an acquire that is repeated, starts nothing again: held_for and lock_at_least count from the grant.
+    renewals_and_retries_begin_nothing_anew: "S13 S14", [];
+}
 renewing {
     /// A renewal extends the lease to what it asks for, under the same token.
     renewal_extends_the_lease: "S7", [];

@@ -2,6 +2,7 @@
 //! accepts the same store without its fault by the same case.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests and their stores say what they expect by it")]
 
+mod row;
 mod toy;
 mod wrong;
 

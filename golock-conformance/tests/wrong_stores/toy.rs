@@ -10,25 +10,15 @@ use golock_core::store::{
     LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
     StoreErrorKind,
 };
-use golock_core::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
+use golock_core::{FencingToken, LockName, LostReason};
 
+use crate::row::Row;
 use crate::wrong::Wrong;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Toy {
     pub(crate) wrong: Option<Wrong>,
     rows: Arc<Mutex<BTreeMap<String, Row>>>,
-}
-
-#[derive(Clone, Debug)]
-struct Row {
-    name: LockName,
-    grant: Option<GrantId>,
-    released: Option<GrantId>,
-    label: Label,
-    token: i64,
-    locked_at: Duration,
-    expires_at: Duration,
 }
 
 impl Toy {
@@ -97,6 +87,9 @@ impl Toy {
             if row.expires_at > now && mine && !self.is(Wrong::RetriesGetNewTokens) {
                 let mut row = row.clone();
                 row.expires_at = row.expires_at.max(now + wanted.lease);
+                if self.is(Wrong::RetriesBeginAnew) {
+                    row.locked_at = now;
+                }
                 let answer = AcquireAnswer::granted(FencingToken::new(row.token), row.expires_at - now);
                 rows.insert(self.key(&wanted.name), row);
                 return Ok(answer);
@@ -106,19 +99,14 @@ impl Toy {
             }
         }
         let token = self.next_token(row.map(|row| row.token), Operation::Acquire)?;
-        let released = row.and_then(|row| row.released);
-        rows.insert(
-            self.key(&wanted.name),
-            Row {
-                name: wanted.name.clone(),
-                grant: Some(wanted.grant),
-                released,
-                label: wanted.lock_by.clone(),
-                token,
-                locked_at: now,
-                expires_at: now + wanted.lease,
-            },
-        );
+        let mut granted = Row::granted(wanted, token, now);
+        if let Some(row) = row {
+            granted.released = row.released;
+            if self.is(Wrong::UpdatesForgetWhoAndSince) {
+                (granted.label, granted.locked_at) = (row.label.clone(), row.locked_at);
+            }
+        }
+        rows.insert(self.key(&wanted.name), granted);
         Ok(AcquireAnswer::granted(FencingToken::new(token), wanted.lease))
     }
 
@@ -138,6 +126,9 @@ impl Toy {
         if row.expires_at <= now && !self.is(Wrong::RenewalsRevive) {
             return RenewAnswer::Lost(LostReason::Expired);
         }
+        if self.is(Wrong::RenewalsBeginAnew) {
+            row.locked_at = now;
+        }
         let until = now + wanted.lease;
         row.expires_at = if self.is(Wrong::RenewalsShorten) { until } else { row.expires_at.max(until) };
         RenewAnswer::renewed(row.expires_at - now)
@@ -149,17 +140,8 @@ impl Toy {
         let key = self.key(&wanted.name);
         let Some(row) = rows.get_mut(&key) else {
             let token = self.next_token(None, Operation::Release)?;
-            let row = Row {
-                name: wanted.name.clone(),
-                grant: None,
-                released: Some(wanted.grant),
-                label: Label::new("nobody").unwrap(),
-                token,
-                locked_at: now,
-                expires_at: now,
-            };
             if !self.is(Wrong::UndosMakeNoRow) {
-                rows.insert(key, row);
+                rows.insert(key, Row::tombstone(wanted, token, now));
             }
             return Ok(ReleaseAnswer::NotYours(LostReason::RowGone));
         };
@@ -297,18 +279,6 @@ impl LockStore for Toy {
 
     fn schema(&self) -> String {
         "-- none".to_owned()
-    }
-}
-
-impl Row {
-    fn holder(&self, now: Duration) -> Holder {
-        let token = FencingToken::new(self.token);
-        Holder::new(self.label.clone(), now.saturating_sub(self.locked_at), self.expires_at - now, token)
-    }
-
-    fn info(&self, now: Duration) -> Option<LockInfo> {
-        (self.expires_at > now)
-            .then(|| LockInfo::new(self.name.clone(), self.holder(now), self.grant.is_none()))
     }
 }
 

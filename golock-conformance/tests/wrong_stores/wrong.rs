@@ -1,13 +1,13 @@
-//! The ways in which a store can be wrong, each with the case that must reject it.
+//! The ways in which a store can be wrong, each with the cases that must reject it.
 
 macro_rules! wrong_stores {
-    ($($(#[$doc:meta])+ $wrong:ident => $case:literal,)+) => {
+    ($($(#[$doc:meta])+ $wrong:ident => $($case:literal)|+,)+) => {
         /// A way of being wrong.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Wrong { $($(#[$doc])+ $wrong,)+ }
 
-        /// Each way, and the case that rejects it.
-        pub(crate) const WRONG_STORES: &[(Wrong, &str)] = &[$((Wrong::$wrong, $case)),+];
+        /// Each way, with each case that rejects it.
+        pub(crate) const WRONG_STORES: &[(Wrong, &str)] = &[$($((Wrong::$wrong, $case)),+),+];
     };
 }
 
@@ -48,6 +48,13 @@ wrong_stores! {
     IgnoresLockAtLeast => "lock_at_least_shows_as_released",
     /// Keeps a name for its lock_at_least, longer than its lease.
     LockAtLeastProlongs => "expired_grant_that_nobody_took_is_released",
+    /// Writes who holds a name, and since when, only into a row that is new: an upsert that forgets two columns.
+    UpdatesForgetWhoAndSince => "grant_after_a_release_begins_anew" | "grant_after_an_expiry_begins_anew"
+        | "grant_after_an_undo_begins_anew" | "grant_by_hand_over_begins_anew",
+    /// Counts held_for and lock_at_least from the last renewal.
+    RenewalsBeginAnew => "renewals_and_retries_begin_nothing_anew",
+    /// Counts them from the last time that a retried acquire came.
+    RetriesBeginAnew => "renewals_and_retries_begin_nothing_anew",
     /// Hands over what another holds by now.
     HandsOverWhatItDoesNotHold => "stale_holder_hands_nothing_over",
     /// Hands the name to a grant that was undone before.
