@@ -54,7 +54,8 @@ releasing {
     undo_behind_a_holder_forbids_the_late_acquire: "S14", [];
     /// A lock that is unlocked early stays taken until its lock_at_least has passed since it was granted.
     lock_at_least_is_kept_on_unlock: "S13", [];
-    /// What is kept by lock_at_least shows as released: it can't be renewed, released again or acquired by its grant.
+    /// What is kept by lock_at_least shows as released: it can't be renewed, released again or acquired by its grant, also when
+    /// another undo has come since.
     lock_at_least_shows_as_released: "S13", [];
     /// A lock_at_least longer than what is left of the lease does not prolong it.
     lock_at_least_never_prolongs_the_lease: "S13", [];

@@ -48,7 +48,7 @@ impl Row {
     }
 
     pub(crate) fn info(&self, now: Duration) -> Option<LockInfo> {
-        (self.expires_at > now)
-            .then(|| LockInfo::new(self.name.clone(), self.holder(now), self.grant.is_none()))
+        let is_released = self.grant.is_none() || self.grant == self.released;
+        (self.expires_at > now).then(|| LockInfo::new(self.name.clone(), self.holder(now), is_released))
     }
 }

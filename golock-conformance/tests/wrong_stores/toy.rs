@@ -155,7 +155,9 @@ impl Toy {
             return Ok(ReleaseAnswer::NotYours(LostReason::Taken));
         }
         row.released = Some(wanted.grant);
-        row.grant = None;
+        if !self.is(Wrong::ReleasesKeepTheGrant) {
+            row.grant = None;
+        }
         let kept = match self.wrong {
             Some(Wrong::IgnoresLockAtLeast) => now,
             _ => now.max(row.locked_at + wanted.lock_at_least),

@@ -44,6 +44,8 @@ wrong_stores! {
     UndosMakeNoRow => "undo_that_overtakes_its_acquire_leaves_no_orphan",
     /// Does not remember an undo while another holds the name.
     UndosBehindAHolderAreForgotten => "undo_behind_a_holder_forbids_the_late_acquire",
+    /// Remembers what was released, and leaves it in the row as the holder.
+    ReleasesKeepTheGrant => "lock_at_least_shows_as_released",
     /// Frees a name at once whatever its lock_at_least.
     IgnoresLockAtLeast => "lock_at_least_shows_as_released",
     /// Keeps a name for its lock_at_least, longer than its lease.
