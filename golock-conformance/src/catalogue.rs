@@ -281,6 +281,8 @@ waiting {
 pushing {
     /// The release of a name that is marked wakes every listener.
     marked_release_wakes_every_listener: "L1", [Push];
+    /// A name that is marked and forced open wakes every listener, also if it was revoked before, or kept by lock_at_least only.
+    forced_unlock_wakes_every_listener: "L1", [Push];
     /// A mark stands over the grants that follow, and a shorter one does not end it.
     mark_outlives_grants_and_shorter_marks: "L9", [Push];
     /// The mark of a waiter that died costs nothing for long.
@@ -359,7 +361,7 @@ connecting {
     one_client_serves_many_tasks: "", [];
     /// Where logging in takes longer than any caller has, the last of them is served over what the first began to open.
     login_slower_than_its_callers_serves_the_last: "L3", [Through];
-    /// A store that is dropped closes its connections.
+    /// A store that is dropped closes its connections, all of them.
     dropped_stores_close_their_connections: "S17", [Connections];
 }
 enduring {

@@ -14,6 +14,7 @@ pub(crate) struct Row {
     pub(crate) token: i64,
     pub(crate) locked_at: Duration,
     pub(crate) expires_at: Duration,
+    pub(crate) waiters_until: Duration,
 }
 
 impl Row {
@@ -26,6 +27,7 @@ impl Row {
             token,
             locked_at: now,
             expires_at: now + wanted.lease,
+            waiters_until: Duration::ZERO,
         }
     }
 
@@ -39,6 +41,7 @@ impl Row {
             token,
             locked_at: now,
             expires_at: now,
+            waiters_until: Duration::ZERO,
         }
     }
 

@@ -50,8 +50,10 @@ wrong_stores! {
     IgnoresLockAtLeast => "lock_at_least_shows_as_released",
     /// Keeps a name for its lock_at_least, longer than its lease.
     LockAtLeastProlongs => "expired_grant_that_nobody_took_is_released",
-    /// Writes who holds a name, and since when, only into a row that is new: an upsert that forgets two columns.
-    UpdatesForgetWhoAndSince => "grant_after_a_release_begins_anew" | "grant_after_an_expiry_begins_anew"
+    /// Writes who holds a name only into a row that is new: an upsert that forgets a column.
+    UpdatesForgetWho => "grant_after_a_release_begins_anew",
+    /// Writes since when it is held only into a row that is new.
+    UpdatesForgetSinceWhen => "grant_after_a_release_begins_anew" | "grant_after_an_expiry_begins_anew"
         | "grant_after_an_undo_begins_anew" | "grant_by_hand_over_begins_anew",
     /// Counts held_for and lock_at_least from the last renewal.
     RenewalsBeginAnew => "renewals_and_retries_begin_nothing_anew",
@@ -63,6 +65,10 @@ wrong_stores! {
     HandsOverToUndoneGrants => "released_grant_is_handed_nothing",
     /// Keeps a name for its lock_at_least from all but the next in line.
     LockAtLeastSparesTheNext => "lock_at_least_is_kept_from_the_next",
+    /// Hands the name to the next in line although others wait elsewhere.
+    HandsOverPastOthers => "name_that_is_waited_for_elsewhere_is_freed_instead",
+    /// Tells who waits of a release only.
+    ForcedUnlocksWakeNobody => "forced_unlock_wakes_every_listener",
     /// Compares names as many collations do.
     NamesIgnoreCase => "every_name_is_its_own_lock",
     /// Compares names as a padded column does.
@@ -79,6 +85,8 @@ wrong_stores! {
     RevokesDoNotFence => "revoke_fences_but_lets_the_lease_run_out",
     /// Purges names that are still taken.
     PurgesWhatIsKept => "purge_spares_what_still_matters",
+    /// Keeps the connection by which it listened.
+    ListenersOutliveTheirStore => "dropped_stores_close_their_connections",
     /// Answers a batch in the order of its rows.
     AnswersInTheOrderOfNames => "acquires_are_answered_in_their_order",
 }
