@@ -54,12 +54,25 @@ releasing {
     undo_behind_a_holder_forbids_the_late_acquire: "S14", [];
     /// A lock that is unlocked early stays taken until its lock_at_least has passed since it was granted.
     lock_at_least_is_kept_on_unlock: "S13", [];
-    /// What is kept by lock_at_least shows as released: it can't be renewed, released again or acquired by its grant.
+    /// What is kept by lock_at_least shows as released: it can't be renewed, released again or acquired by its grant, also when
+    /// another undo has come since.
     lock_at_least_shows_as_released: "S13", [];
     /// A lock_at_least longer than what is left of the lease does not prolong it.
     lock_at_least_never_prolongs_the_lease: "S13", [];
     /// A lock held for longer than its lock_at_least is free at once.
     lock_at_least_that_has_passed_frees_at_once: "S13", [];
+}
+regranting {
+    /// A name that was released and is granted to another: label, held_for and lock_at_least are the new grant's, not the first one's.
+    grant_after_a_release_begins_anew: "S1 S13", [];
+    /// The same for a name whose lease ran out.
+    grant_after_an_expiry_begins_anew: "S1 S13", [];
+    /// The same for a name of which only an undo is known.
+    grant_after_an_undo_begins_anew: "S13 S14", [];
+    /// The same for the next in line, to whom the name is handed over.
+    grant_by_hand_over_begins_anew: "S1 S13", [HandOver];
+    /// A renewal, or an acquire that is repeated, starts nothing again: held_for and lock_at_least count from the grant.
+    renewals_and_retries_begin_nothing_anew: "S13 S14", [];
 }
 renewing {
     /// A renewal extends the lease to what it asks for, under the same token.
@@ -268,6 +281,8 @@ waiting {
 pushing {
     /// The release of a name that is marked wakes every listener.
     marked_release_wakes_every_listener: "L1", [Push];
+    /// A name that is marked and forced open wakes every listener, also if it was revoked before, or kept by lock_at_least only.
+    forced_unlock_wakes_every_listener: "L1", [Push];
     /// A mark stands over the grants that follow, and a shorter one does not end it.
     mark_outlives_grants_and_shorter_marks: "L9", [Push];
     /// The mark of a waiter that died costs nothing for long.
@@ -346,7 +361,7 @@ connecting {
     one_client_serves_many_tasks: "", [];
     /// Where logging in takes longer than any caller has, the last of them is served over what the first began to open.
     login_slower_than_its_callers_serves_the_last: "L3", [Through];
-    /// A store that is dropped closes its connections.
+    /// A store that is dropped closes its connections, all of them.
     dropped_stores_close_their_connections: "S17", [Connections];
 }
 enduring {

@@ -69,6 +69,14 @@ impl Client {
         }
     }
 
+    /// Acquires `name` for a new grant under this label, which must succeed.
+    pub(crate) async fn take_labelled(&self, name: &LockName, label: &str, lease: Duration) -> Grant {
+        match self.try_take_labelled(name, new_grant(), label, lease).await {
+            Ok(grant) => grant,
+            Err(holder) => panic!("{name:?} should have been granted, but is held {holder}"),
+        }
+    }
+
     /// Acquires `name` for a new grant, which must be refused.
     pub(crate) async fn refused(&self, name: &LockName) -> Holder {
         match self.try_take(name, LONG).await {
@@ -81,16 +89,26 @@ impl Client {
         self.try_take_as(name, new_grant(), lease).await
     }
 
-    /// Asks again while the store answers `Raced`, as the engine does.
     pub(crate) async fn try_take_as(
         &self,
         name: &LockName,
         id: GrantId,
         lease: Duration,
     ) -> Result<Grant, Holder> {
+        self.try_take_labelled(name, id, LABEL, lease).await
+    }
+
+    /// Asks again while the store answers `Raced`, as the engine does.
+    async fn try_take_labelled(
+        &self,
+        name: &LockName,
+        id: GrantId,
+        label: &str,
+        lease: Duration,
+    ) -> Result<Grant, Holder> {
         let mut patience = Patience::for_("an answer other than Raced");
         loop {
-            match self.acquire(name, id, LABEL, lease).await {
+            match self.acquire(name, id, label, lease).await {
                 AcquireAnswer::Granted { token, remaining, .. } => {
                     return Ok(Grant { name: name.clone(), id, token, remaining });
                 }

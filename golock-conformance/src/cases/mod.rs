@@ -14,6 +14,7 @@ pub(crate) mod names;
 pub(crate) mod operating;
 pub(crate) mod pushing;
 pub(crate) mod racing;
+pub(crate) mod regranting;
 pub(crate) mod releasing;
 pub(crate) mod renewing;
 pub(crate) mod tokens;

@@ -22,6 +22,25 @@ pub(crate) async fn marked_release_wakes_every_listener(cx: &Context<'_>) {
     }
 }
 
+pub(crate) async fn forced_unlock_wakes_every_listener(cx: &Context<'_>) {
+    let (holder, first, second) = (cx.client().await, cx.client().await, cx.client().await);
+    let [held, revoked, kept] = ["held", "revoked", "kept"].map(|what| cx.name(what));
+    let mut listeners = [listening(&first).await, listening(&second).await];
+    holder.take(&held, LONG).await;
+    holder.take(&revoked, LONG).await;
+    assert!(holder.revoke(&revoked).await.is_some(), "it is held");
+    let grant = holder.take(&kept, LONG).await;
+    holder.release_keeping(&grant, LONG / 2).await;
+    for name in [&held, &revoked, &kept] {
+        // Those who wait were told to sleep for minutes.
+        mark(&first, name, LONG).await;
+        assert!(second.force_unlock(name).await.is_some(), "{name:?} is taken");
+        for listener in &mut listeners {
+            until_freed(listener, name).await;
+        }
+    }
+}
+
 pub(crate) async fn mark_outlives_grants_and_shorter_marks(cx: &Context<'_>) {
     let (holder, waiter) = (cx.client().await, cx.client().await);
     let name = cx.name("awaited");

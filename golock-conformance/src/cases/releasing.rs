@@ -167,6 +167,13 @@ pub(crate) async fn lock_at_least_shows_as_released(cx: &Context<'_>) {
     assert_eq!(holder.release(&grant).await, AlreadyReleased, "and it is not cut short by a second release");
     assert!(other.info(&name).await.remaining > LONG / 4);
     assert_refused(&holder, &name, grant.id).await;
+
+    // Another undo takes its place as the last released grant: what it left is nobody's all the same.
+    assert_eq!(other.undo(&name, new_grant()).await, NotYours(Taken));
+    assert_eq!(holder.renew(&grant, LONG).await, Lost(Taken), "it was released, whatever was released since");
+    assert_refused(&holder, &name, grant.id).await;
+    let info = other.info(&name).await;
+    assert!(info.released && info.remaining <= LONG / 2, "by its former holder, after an undo: {info:?}");
 }
 
 pub(crate) async fn lock_at_least_never_prolongs_the_lease(cx: &Context<'_>) {

@@ -123,4 +123,4 @@ async fn drop_space(fixture: &dyn Fixture, space: &str) {
 const LEASE: Duration = Duration::from_secs(6);
 
 /// The groups of cases that are about leases and tokens, and harm nothing.
-const GROUPS: &[&str] = &["granting", "releasing", "renewing", "tokens", "locking"];
+const GROUPS: &[&str] = &["granting", "releasing", "regranting", "renewing", "tokens", "locking"];

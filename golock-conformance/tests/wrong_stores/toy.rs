@@ -4,36 +4,35 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
+use futures_util::stream::{self, StreamExt};
 use golock_conformance::async_trait;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
-    LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    StoreErrorKind,
+    LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
+    StoreErrorKind, Wakeup, Wakeups,
 };
-use golock_core::{FencingToken, GrantId, Holder, Label, LockName, LostReason};
+use golock_core::{FencingToken, LockName, LostReason};
+use tokio::sync::broadcast::{self, error::RecvError};
 
+use crate::row::Row;
 use crate::wrong::Wrong;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Toy {
     pub(crate) wrong: Option<Wrong>,
     rows: Arc<Mutex<BTreeMap<String, Row>>>,
-}
-
-#[derive(Clone, Debug)]
-struct Row {
-    name: LockName,
-    grant: Option<GrantId>,
-    released: Option<GrantId>,
-    label: Label,
-    token: i64,
-    locked_at: Duration,
-    expires_at: Duration,
+    freed: broadcast::Sender<LockName>,
+    /// It is open for as long as somebody has it.
+    connection: Arc<()>,
 }
 
 impl Toy {
     pub(crate) fn new(wrong: Option<Wrong>) -> Self {
-        Self { wrong, rows: Arc::default() }
+        Self { wrong, rows: Arc::default(), freed: broadcast::Sender::new(1024), connection: Arc::default() }
+    }
+
+    pub(crate) fn connected(&self, connection: &Arc<()>) -> Self {
+        Self { connection: connection.clone(), ..self.clone() }
     }
 
     pub(crate) fn set_token(&self, name: &LockName, token: FencingToken) {
@@ -97,6 +96,9 @@ impl Toy {
             if row.expires_at > now && mine && !self.is(Wrong::RetriesGetNewTokens) {
                 let mut row = row.clone();
                 row.expires_at = row.expires_at.max(now + wanted.lease);
+                if self.is(Wrong::RetriesBeginAnew) {
+                    row.locked_at = now;
+                }
                 let answer = AcquireAnswer::granted(FencingToken::new(row.token), row.expires_at - now);
                 rows.insert(self.key(&wanted.name), row);
                 return Ok(answer);
@@ -106,19 +108,17 @@ impl Toy {
             }
         }
         let token = self.next_token(row.map(|row| row.token), Operation::Acquire)?;
-        let released = row.and_then(|row| row.released);
-        rows.insert(
-            self.key(&wanted.name),
-            Row {
-                name: wanted.name.clone(),
-                grant: Some(wanted.grant),
-                released,
-                label: wanted.lock_by.clone(),
-                token,
-                locked_at: now,
-                expires_at: now + wanted.lease,
-            },
-        );
+        let mut granted = Row::granted(wanted, token, now);
+        if let Some(row) = row {
+            (granted.released, granted.waiters_until) = (row.released, row.waiters_until);
+            if self.is(Wrong::UpdatesForgetWho) {
+                granted.label = row.label.clone();
+            }
+            if self.is(Wrong::UpdatesForgetSinceWhen) {
+                granted.locked_at = row.locked_at;
+            }
+        }
+        rows.insert(self.key(&wanted.name), granted);
         Ok(AcquireAnswer::granted(FencingToken::new(token), wanted.lease))
     }
 
@@ -138,6 +138,9 @@ impl Toy {
         if row.expires_at <= now && !self.is(Wrong::RenewalsRevive) {
             return RenewAnswer::Lost(LostReason::Expired);
         }
+        if self.is(Wrong::RenewalsBeginAnew) {
+            row.locked_at = now;
+        }
         let until = now + wanted.lease;
         row.expires_at = if self.is(Wrong::RenewalsShorten) { until } else { row.expires_at.max(until) };
         RenewAnswer::renewed(row.expires_at - now)
@@ -149,17 +152,8 @@ impl Toy {
         let key = self.key(&wanted.name);
         let Some(row) = rows.get_mut(&key) else {
             let token = self.next_token(None, Operation::Release)?;
-            let row = Row {
-                name: wanted.name.clone(),
-                grant: None,
-                released: Some(wanted.grant),
-                label: Label::new("nobody").unwrap(),
-                token,
-                locked_at: now,
-                expires_at: now,
-            };
             if !self.is(Wrong::UndosMakeNoRow) {
-                rows.insert(key, row);
+                rows.insert(key, Row::tombstone(wanted, token, now));
             }
             return Ok(ReleaseAnswer::NotYours(LostReason::RowGone));
         };
@@ -173,11 +167,14 @@ impl Toy {
             return Ok(ReleaseAnswer::NotYours(LostReason::Taken));
         }
         row.released = Some(wanted.grant);
-        row.grant = None;
+        if !self.is(Wrong::ReleasesKeepTheGrant) {
+            row.grant = None;
+        }
         let kept = match self.wrong {
             Some(Wrong::IgnoresLockAtLeast) => now,
             _ => now.max(row.locked_at + wanted.lock_at_least),
         };
+        self.wake_if(kept < row.expires_at, row, now);
         row.expires_at = if self.is(Wrong::LockAtLeastProlongs) { kept } else { row.expires_at.min(kept) };
         if self.is(Wrong::ReleasesForgetTokens) {
             row.token = 0;
@@ -201,16 +198,25 @@ impl Toy {
         }
         row.released = row.grant.take().or(row.released);
         if at_once || self.is(Wrong::RevokesFreeAtOnce) {
+            self.wake_if(!self.is(Wrong::ForcedUnlocksWakeNobody), row, now);
             row.expires_at = now;
         }
         Ok(Some(FencingToken::new(row.token)))
+    }
+
+    /// Tells those who wait for the name, if any do.
+    fn wake_if(&self, ends_sooner: bool, row: &Row, now: Duration) {
+        if ends_sooner && row.waiters_until > now {
+            // An error says that nobody listens.
+            let _ = self.freed.send(row.name.clone());
+        }
     }
 }
 
 #[async_trait]
 impl LockStore for Toy {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("toy", 100, Duration::from_secs(5), false, i64::MAX).handing_over()
+        Capabilities::new("toy", 100, Duration::from_secs(5), true, i64::MAX).handing_over()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -218,7 +224,7 @@ impl LockStore for Toy {
             let [wanted] = requests else { panic!("one by one") };
             let free = self.inspect(&wanted.name).await?.is_none();
             tokio::task::yield_now().await;
-            let leap = Self { wrong: free.then_some(Wrong::EverybodyWins), rows: Arc::clone(&self.rows) };
+            let leap = Self { wrong: free.then_some(Wrong::EverybodyWins), ..self.clone() };
             return Ok(vec![leap.acquire_one(wanted)?]);
         }
         let mut requests: Vec<&AcquireRequest> = requests.iter().collect();
@@ -238,18 +244,44 @@ impl LockStore for Toy {
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
         let HandOverRequest { release, next, .. } = request;
-        let undone =
-            self.rows().get(&self.key(&next.name)).is_some_and(|row| row.released == Some(next.grant));
+        let others_come_first = self.rows().get(&self.key(&next.name)).is_some_and(|row| {
+            row.released == Some(next.grant)
+                || row.waiters_until > now() && !self.is(Wrong::HandsOverPastOthers)
+        });
         let released = self.release_one(release)?;
-        let by_force =
-            || Self { wrong: Some(Wrong::EverybodyWins), rows: Arc::clone(&self.rows) }.acquire_one(next);
+        let by_force = || Self { wrong: Some(Wrong::EverybodyWins), ..self.clone() }.acquire_one(next);
         let next = match self.wrong {
             Some(Wrong::HandsOverWhatItDoesNotHold | Wrong::LockAtLeastSparesTheNext) => by_force()?,
             Some(Wrong::HandsOverToUndoneGrants) => self.acquire_one(next)?,
-            _ if released == ReleaseAnswer::Released && !undone => self.acquire_one(next)?,
+            _ if released == ReleaseAnswer::Released && !others_come_first => self.acquire_one(next)?,
             _ => AcquireAnswer::Raced,
         };
         Ok(HandOverAnswer::new(released, next))
+    }
+
+    async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
+        let (mut rows, now) = (self.rows(), now());
+        for mark in requests {
+            if let Some(row) = rows.get_mut(&self.key(&mark.name)) {
+                row.waiters_until = row.waiters_until.max(now + mark.standing);
+            }
+        }
+        Ok(())
+    }
+
+    fn wakeups(&self) -> Option<Wakeups> {
+        if self.is(Wrong::ListenersOutliveTheirStore) {
+            std::mem::forget(self.connection.clone());
+        }
+        let freed = stream::unfold(self.freed.subscribe(), async |mut freed| {
+            let event = match freed.recv().await {
+                Ok(name) => Wakeup::Freed(name),
+                Err(RecvError::Lagged(_)) => Wakeup::Listening,
+                Err(RecvError::Closed) => return None,
+            };
+            Some((event, freed))
+        });
+        Some(Box::pin(stream::iter([Wakeup::Listening]).chain(freed)))
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
@@ -297,18 +329,6 @@ impl LockStore for Toy {
 
     fn schema(&self) -> String {
         "-- none".to_owned()
-    }
-}
-
-impl Row {
-    fn holder(&self, now: Duration) -> Holder {
-        let token = FencingToken::new(self.token);
-        Holder::new(self.label.clone(), now.saturating_sub(self.locked_at), self.expires_at - now, token)
-    }
-
-    fn info(&self, now: Duration) -> Option<LockInfo> {
-        (self.expires_at > now)
-            .then(|| LockInfo::new(self.name.clone(), self.holder(now), self.grant.is_none()))
     }
 }
 

@@ -1,13 +1,13 @@
-//! The ways in which a store can be wrong, each with the case that must reject it.
+//! The ways in which a store can be wrong, each with the cases that must reject it.
 
 macro_rules! wrong_stores {
-    ($($(#[$doc:meta])+ $wrong:ident => $case:literal,)+) => {
+    ($($(#[$doc:meta])+ $wrong:ident => $($case:literal)|+,)+) => {
         /// A way of being wrong.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Wrong { $($(#[$doc])+ $wrong,)+ }
 
-        /// Each way, and the case that rejects it.
-        pub(crate) const WRONG_STORES: &[(Wrong, &str)] = &[$((Wrong::$wrong, $case)),+];
+        /// Each way, with each case that rejects it.
+        pub(crate) const WRONG_STORES: &[(Wrong, &str)] = &[$($((Wrong::$wrong, $case)),+),+];
     };
 }
 
@@ -44,16 +44,31 @@ wrong_stores! {
     UndosMakeNoRow => "undo_that_overtakes_its_acquire_leaves_no_orphan",
     /// Does not remember an undo while another holds the name.
     UndosBehindAHolderAreForgotten => "undo_behind_a_holder_forbids_the_late_acquire",
+    /// Remembers what was released, and leaves it in the row as the holder.
+    ReleasesKeepTheGrant => "lock_at_least_shows_as_released",
     /// Frees a name at once whatever its lock_at_least.
     IgnoresLockAtLeast => "lock_at_least_shows_as_released",
     /// Keeps a name for its lock_at_least, longer than its lease.
     LockAtLeastProlongs => "expired_grant_that_nobody_took_is_released",
+    /// Writes who holds a name only into a row that is new: an upsert that forgets a column.
+    UpdatesForgetWho => "grant_after_a_release_begins_anew",
+    /// Writes since when it is held only into a row that is new.
+    UpdatesForgetSinceWhen => "grant_after_a_release_begins_anew" | "grant_after_an_expiry_begins_anew"
+        | "grant_after_an_undo_begins_anew" | "grant_by_hand_over_begins_anew",
+    /// Counts held_for and lock_at_least from the last renewal.
+    RenewalsBeginAnew => "renewals_and_retries_begin_nothing_anew",
+    /// Counts them from the last time that a retried acquire came.
+    RetriesBeginAnew => "renewals_and_retries_begin_nothing_anew",
     /// Hands over what another holds by now.
     HandsOverWhatItDoesNotHold => "stale_holder_hands_nothing_over",
     /// Hands the name to a grant that was undone before.
     HandsOverToUndoneGrants => "released_grant_is_handed_nothing",
     /// Keeps a name for its lock_at_least from all but the next in line.
     LockAtLeastSparesTheNext => "lock_at_least_is_kept_from_the_next",
+    /// Hands the name to the next in line although others wait elsewhere.
+    HandsOverPastOthers => "name_that_is_waited_for_elsewhere_is_freed_instead",
+    /// Tells who waits of a release only.
+    ForcedUnlocksWakeNobody => "forced_unlock_wakes_every_listener",
     /// Compares names as many collations do.
     NamesIgnoreCase => "every_name_is_its_own_lock",
     /// Compares names as a padded column does.
@@ -70,6 +85,8 @@ wrong_stores! {
     RevokesDoNotFence => "revoke_fences_but_lets_the_lease_run_out",
     /// Purges names that are still taken.
     PurgesWhatIsKept => "purge_spares_what_still_matters",
+    /// Keeps the connection by which it listened.
+    ListenersOutliveTheirStore => "dropped_stores_close_their_connections",
     /// Answers a batch in the order of its rows.
     AnswersInTheOrderOfNames => "acquires_are_answered_in_their_order",
 }

@@ -42,6 +42,8 @@ pub type Wakeups = Pin<Box<dyn Stream<Item = Wakeup> + Send>>;
 ///   This is how the engine retries an acquire whose answer was lost;
 /// * **remember the last released grant** of a name, and refuse to grant or renew it ever after (until
 ///   another release takes its place). So an acquire that arrives late revives nothing;
+/// * **let a released grant leave the row**: what is left of its lease by `lock_at_least`, or after a revocation, is nobody's. The
+///   last released grant is soon another, by an undo, and a holder that still stood in the row could renew again;
 /// * **renew only what lives**: the same grant and token, and not expired. A renewal never shortens a lease;
 /// * **report `remaining`** with every grant and renewal, as its clock had it when it answered, rounded down;
 /// * **keep `lock_at_least`**: a release moves the end of the lease to `max(now, locked_at + lock_at_least)`
@@ -90,8 +92,8 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     /// undoes an acquire of unknown outcome in the same way.
     ///
     /// In one atomic step a name: if the grant was already the last released one, change nothing; else remember
-    /// it, and if it holds the name (alive or expired) end its lease at
-    /// `min(expires_at, max(now, locked_at + lock_at_least))`.
+    /// it, and if it holds the name (alive or expired) take it out of the row, so that nobody holds the name, and end the
+    /// lease at `min(expires_at, max(now, locked_at + lock_at_least))`.
     ///
     /// # Errors
     /// [`StoreError`] if the outcome could not be learned; the engine tries again.
@@ -151,7 +153,7 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError>;
 
     /// Fences the holder and forbids its renewal, but lets its lease run out, so that no two holders overlap:
-    /// takes the next token, remembers the grant as released, leaves `expires_at` as it is. Returns the new
+    /// takes the next token, remembers the grant as released and takes it out of the row, leaves `expires_at` as it is. Returns the new
     /// token: a resource that is told of it refuses the old holder at once. `None`: nobody holds the name.
     ///
     /// # Errors
