@@ -75,13 +75,16 @@ impl<'a> Context<'a> {
         space
     }
 
-    pub(crate) async fn drop_own_spaces(&self) {
+    /// Drops them all; why the first could not be, if one could not.
+    pub(crate) async fn drop_own_spaces(&self) -> Result<(), String> {
         let spaces = std::mem::take(&mut *self.spaces.lock().unwrap_or_else(PoisonError::into_inner));
-        let Ok(damage) = self.fixture.abilities().damage else { return };
+        let Ok(damage) = self.fixture.abilities().damage else { return Ok(()) };
+        let mut outcome = Ok(());
         for space in spaces {
-            // What is left over harms nobody: no other run uses the space.
-            let _ = damage.drop_space(&space).await;
+            let dropped = damage.drop_space(&space).await.map_err(|error| chain(&*error));
+            outcome = outcome.and(dropped);
         }
+        outcome
     }
 
     pub(crate) fn damage(&self) -> &'a dyn Damage {

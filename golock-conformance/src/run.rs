@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
@@ -57,12 +58,21 @@ pub async fn run_case(fixture: &dyn Fixture, case: &Case) -> Outcome {
     }
     let context = Context::new(fixture, case.name);
     let limit = effort::limit(case.is_long());
-    let ended = AssertUnwindSafe(time::timeout(limit, (case.run)(&context))).catch_unwind().await;
-    context.drop_own_spaces().await;
-    match ended {
-        Ok(Ok(())) => Outcome::Passed,
-        Ok(Err(_)) => Outcome::Failed(format!("did not end within {limit:?}")),
-        Err(panic) => Outcome::Failed(panic_text(&*panic)),
+    let ended = contained(limit, (case.run)(&context)).await;
+    let dropped = contained(effort::GIVE_UP, context.drop_own_spaces()).await.and_then(|dropped| dropped);
+    match (ended, dropped) {
+        (Err(reason), _) => Outcome::Failed(reason),
+        (Ok(()), Err(reason)) => Outcome::Failed(format!("the space could not be dropped: {reason}")),
+        (Ok(()), Ok(())) => Outcome::Passed,
+    }
+}
+
+/// What the work comes to, or how it failed: by a panic, or for it did not end.
+async fn contained<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, String> {
+    match AssertUnwindSafe(time::timeout(limit, work)).catch_unwind().await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) => Err(format!("did not end within {limit:?}")),
+        Err(panic) => Err(panic_text(&*panic)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The `main` of a test target with `harness = false`: one run a server, and its clocks, a trial each.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use tokio::runtime::Runtime;
 use super::plan::Plan;
 use super::process::obey;
 use super::report::Report;
-use super::run::run;
+use super::run::{kinds, run};
 use super::wrong_clocks::{clients_clock_changes_nothing, servers_clock_may_be_an_hour_off};
 use crate::context::chain;
 use crate::fixture::{BoxError, Fixture};
@@ -19,7 +20,7 @@ use crate::report::Outcome;
 use crate::target::{Slot, Target};
 
 /// Runs faults over every target, as [`Plan::from_env`] says, the targets at the same time: `cargo test --test faults -- redis`
-/// filters. Each prints its [`Report`]; it fails by a violation, and if too little was done to prove anything. A trial is called
+/// filters. Each prints its [`Report`]; it fails by a violation, and if too little was done to prove anything, and is ignored where no fault is possible. A trial is called
 /// `target::faults`; two more, `target::clients_clock_changes_nothing` and `target::servers_clock_may_be_an_hour_off`, do nothing
 /// but set a clock.
 ///
@@ -82,6 +83,12 @@ async fn in_trial(slot: &Slot, act: Act) -> Result<Completion, Failed> {
 
 async fn harm(fixture: &dyn Fixture) -> Result<Outcome, BoxError> {
     let plan = Plan { processes: true, ..Plan::from_env() };
+    let (possible, impossible) = kinds(fixture, &plan);
+    if possible.is_empty() {
+        let reasons: BTreeSet<&str> = impossible.into_iter().map(|(_, reason)| reason).collect();
+        let reasons: Vec<&str> = reasons.into_iter().collect();
+        return Ok(Outcome::Ignored(format!("no fault is possible: {}", reasons.join("; "))));
+    }
     let report = run(fixture, &plan).await?;
     tell(&report);
     let mut wrong: Vec<String> = report.violations().iter().map(ToString::to_string).collect();
@@ -99,5 +106,40 @@ fn tell(report: &Report) {
     let written = file.and_then(|mut file| file.write_all(format!("{}\n", report.summary()).as_bytes()));
     if let Err(error) = written {
         panic!("{path}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use golock_core::{LockStore, MemoryStore};
+
+    use super::*;
+    use crate::fixture::Abilities;
+
+    struct Harmless;
+
+    #[async_trait::async_trait]
+    impl Fixture for Harmless {
+        fn name(&self) -> &str {
+            "harmless"
+        }
+
+        async fn store(&self, _: &str) -> Result<Arc<dyn LockStore>, BoxError> {
+            Ok(Arc::new(MemoryStore::new()))
+        }
+
+        fn abilities(&self) -> Abilities<'_> {
+            Abilities::none("it has no server")
+        }
+    }
+
+    #[tokio::test]
+    async fn run_without_a_possible_fault_is_no_pass() {
+        match harm(&Harmless).await {
+            Ok(Outcome::Ignored(reason)) => assert!(reason.contains("it has no server"), "{reason}"),
+            outcome => panic!("{outcome:?}"),
+        }
     }
 }

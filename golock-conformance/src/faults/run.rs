@@ -102,7 +102,7 @@ pub async fn run(fixture: &dyn Fixture, plan: &Plan) -> Result<Report, BoxError>
 }
 
 /// Those that the fixture can do, and those that it can't, with the reasons.
-fn kinds(fixture: &dyn Fixture, plan: &Plan) -> (Vec<Kind>, Vec<(Kind, &'static str)>) {
+pub(super) fn kinds(fixture: &dyn Fixture, plan: &Plan) -> (Vec<Kind>, Vec<(Kind, &'static str)>) {
     let (mut possible, mut impossible) = (Vec::new(), Vec::new());
     for kind in Kind::ALL {
         match kind.possible(&fixture.abilities()) {

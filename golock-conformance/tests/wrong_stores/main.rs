@@ -61,6 +61,15 @@ async fn a_report_says_what_failed_and_why_and_what_was_ignored() {
     assert!(text.ends_with(&format!("toy: {passed} passed, {failed} failed, 2 ignored")), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_space_that_can_not_be_dropped_fails_its_case() {
+    let of_its_own = case("free_names_are_neither_seen_nor_listed");
+    assert_eq!(run_case(&Toys::new(None), of_its_own).await, Outcome::Passed);
+    let toys = Toys { keeps_spaces: true, ..Toys::new(None) };
+    let outcome = run_case(&toys, of_its_own).await;
+    assert_eq!(outcome, Outcome::Failed("the space could not be dropped: it panics".to_owned()));
+}
+
 #[test]
 fn a_single_test_fails_where_it_looks_at_nothing() {
     let open = async || Ok(Toys::new(None));
@@ -81,11 +90,12 @@ struct Toys {
     wrong: Option<Wrong>,
     spaces: Mutex<BTreeMap<String, Toy>>,
     connections: Arc<()>,
+    keeps_spaces: bool,
 }
 
 impl Toys {
     fn new(wrong: Option<Wrong>) -> Self {
-        Self { wrong, spaces: Mutex::default(), connections: Arc::default() }
+        Self { wrong, spaces: Mutex::default(), connections: Arc::default(), keeps_spaces: false }
     }
 
     fn space(&self, space: &str) -> Toy {
@@ -132,6 +142,7 @@ impl Damage for Toys {
     }
 
     async fn drop_space(&self, space: &str) -> Result<(), BoxError> {
+        assert!(!self.keeps_spaces, "it panics");
         self.spaces.lock().unwrap().remove(space);
         Ok(())
     }
