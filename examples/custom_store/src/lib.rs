@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use golock_core::backend::micros;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, Operation, ReleaseAnswer,
     ReleaseRequest, RenewAnswer, RenewRequest,
@@ -129,7 +130,11 @@ impl LockStore for DirStore {
         let purge = move |dir: &Dir| {
             let mut purged = 0;
             for name in dir.names()? {
-                if dir.read(&name)?.is_some_and(|row| row.expires_at.saturating_add(idle_for) <= dir.now) {
+                // Without the row of a token that is ahead of the clock the next one would be smaller.
+                let is_idle = |row: Row| {
+                    row.expires_at.saturating_add(idle_for) <= dir.now && row.token.get() < micros(dir.now)
+                };
+                if dir.read(&name)?.is_some_and(is_idle) {
                     fs::remove_file(dir.path_of(&name))?;
                     purged += 1;
                 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use golock_core::FencingToken;
 use golock_core::LostReason::Revoked;
 use golock_core::store::ReleaseAnswer::{AlreadyReleased, Released};
 use golock_core::store::RenewAnswer::Lost;
 use golock_core::store::{ListRequest, ReleaseAnswer};
 
+use super::locking::done;
 use super::releasing::assert_refused;
 use crate::client::{LONG, SHORT};
 use crate::context::{Context, new_grant};
@@ -172,6 +174,19 @@ pub(crate) async fn purge_spares_what_still_matters(cx: &Context<'_>) {
     assert!(client.refused(&revoked).await.token > fenced.token);
     assert_eq!(client.renew(&fenced, LONG).await, Lost(Revoked));
     assert!(client.take(&fresh, LONG).await.token > freed.token, "a purged name's tokens go on");
+}
+
+pub(crate) async fn purge_spares_tokens_ahead_of_the_clock(cx: &Context<'_>) {
+    let space = cx.own_space();
+    let client = cx.client_in(&space).await;
+    let name = cx.name("ahead");
+    let grant = client.take(&name, LONG).await;
+    // An hour, in the microseconds by which tokens count: as after the server's clock was set back.
+    let ahead = FencingToken::new(grant.token.get() + 3_600_000_000);
+    done(cx.damage().set_token(&space, &name, ahead).await);
+    client.force_unlock(&name).await;
+    client.purge(Duration::ZERO).await;
+    assert!(client.take(&name, LONG).await.token > ahead, "the token went back with the row");
 }
 
 pub(crate) async fn purge_counts_what_it_deletes(cx: &Context<'_>) {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{self, StreamExt};
 use golock_conformance::async_trait;
+use golock_core::backend::micros;
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -322,7 +323,8 @@ impl LockStore for Toy {
         let (before, now) = (rows.len(), now());
         rows.retain(|_, row| match self.wrong {
             Some(Wrong::PurgesWhatIsKept) if row.grant.is_none() => false,
-            _ => row.expires_at + idle_for > now,
+            Some(Wrong::PurgesTokensAheadOfTheClock) => row.expires_at + idle_for > now,
+            _ => row.expires_at + idle_for > now || row.token >= micros(now),
         });
         Ok((before - rows.len()) as u64)
     }

@@ -85,6 +85,8 @@ wrong_stores! {
     RevokesDoNotFence => "revoke_fences_but_lets_the_lease_run_out",
     /// Purges names that are still taken.
     PurgesWhatIsKept => "purge_spares_what_still_matters",
+    /// Purges whatever is free for long enough.
+    PurgesTokensAheadOfTheClock => "purge_spares_tokens_ahead_of_the_clock",
     /// Keeps the connection by which it listened.
     ListenersOutliveTheirStore => "dropped_stores_close_their_connections",
     /// Answers a batch in the order of its rows.

@@ -168,7 +168,7 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     async fn force_unlock(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError>;
 
     /// Deletes what is known of names that have been free for `idle_for` or longer, and says how many. Tokens
-    /// keep growing all the same, by the rule.
+    /// keep growing all the same, by the rule: a name whose token is not behind the server's clock stays.
     ///
     /// It has more time than other calls, but each of its steps on the server should be short: whoever locks one of the names
     /// must not wait for all of them.
