@@ -49,7 +49,7 @@ pub fn main(targets: Vec<Target>) -> ExitCode {
         }
     }
     // Most of a case is waiting: more at once than there are processors.
-    arguments.test_threads = arguments.test_threads.or(Some(AT_ONCE * slots.len().clamp(1, 3)));
+    arguments.test_threads = arguments.test_threads.or(Some(AT_ONCE * slots.len().clamp(1, 2)));
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(slots);
     for close in closing.into_iter().flatten() {

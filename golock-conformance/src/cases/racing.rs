@@ -134,7 +134,7 @@ pub(crate) async fn batches_in_opposite_orders_neither_fail_nor_block(cx: &Conte
 async fn acquire_renew_release(client: &Client, names: &[LockName]) {
     let wanted: Vec<AcquireRequest> =
         names.iter().map(|name| AcquireRequest::new(name.clone(), new_grant(), label(LABEL), LONG)).collect();
-    let (answers, _) = until_answered(|| client.store.acquire(&wanted)).await;
+    let (answers, _) = until_answered(wanted.len(), || client.store.acquire(&wanted)).await;
     let granted = |answer: &AcquireAnswer| matches!(answer, AcquireAnswer::Granted { .. });
     let renewals: Vec<RenewRequest> = wanted
         .iter()
@@ -146,22 +146,22 @@ async fn acquire_renew_release(client: &Client, names: &[LockName]) {
             _ => None,
         })
         .collect();
-    for answer in until_answered(|| client.store.renew(&renewals)).await.0 {
+    for answer in until_answered(renewals.len(), || client.store.renew(&renewals)).await.0 {
         crate::client::remaining(&answer);
     }
     let releases: Vec<ReleaseRequest> = wanted
         .iter()
         .map(|wanted| ReleaseRequest::new(wanted.name.clone(), wanted.grant, Duration::ZERO))
         .collect();
-    let (released, at_once) = until_answered(|| client.store.release(&releases)).await;
+    let (released, at_once) = until_answered(releases.len(), || client.store.release(&releases)).await;
     for (answer, acquired) in released.iter().zip(&answers).filter(|_| at_once) {
         assert_eq!(*answer == ReleaseAnswer::Released, granted(acquired), "{acquired:?}, then {answer:?}");
     }
 }
 
 /// The answers, and whether the first call had them. Only that it took too long excuses a call: another waits for the
-/// same rows, and the machine may be busy.
-async fn until_answered<T, F>(call: impl Fn() -> F) -> (Vec<T>, bool)
+/// same rows, and the machine may be busy. Of a call for one name the store may be sure that it came to nothing.
+async fn until_answered<T, F>(requests: usize, call: impl Fn() -> F) -> (Vec<T>, bool)
 where
     F: Future<Output = Result<Vec<T>, StoreError>>,
 {
@@ -170,6 +170,7 @@ where
     loop {
         match call().await {
             Err(error) if error.kind() == StoreErrorKind::Timeout => at_once = false,
+            Err(error) if error.kind() == StoreErrorKind::Conflict && requests == 1 => at_once = false,
             answers => return (ok(answers), at_once),
         }
         patience.pause().await;
