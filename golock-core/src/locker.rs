@@ -221,9 +221,7 @@ impl Locker {
     /// # Cancel safety
     /// Dropping the future does not take the request back.
     pub async fn purge(&self, idle_for: Duration) -> Result<u64, Error> {
-        let limit = PURGE_LIMIT.max(self.shared.calls.limit);
-        self.on_store_within(limit, Operation::Purge, None, async move |store| store.purge(idle_for).await)
-            .await
+        self.on_store(Operation::Purge, None, async move |store| store.purge(idle_for).await).await
     }
 
     /// What a database administrator runs to prepare the store: tables and privileges, as text.
@@ -294,23 +292,9 @@ impl Locker {
         F: FnOnce(Arc<dyn LockStore>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, StoreError>> + Send,
     {
-        self.on_store_within(self.shared.calls.limit, operation, name, call).await
-    }
-
-    async fn on_store_within<T, F, Fut>(
-        &self,
-        limit: Duration,
-        operation: Operation,
-        name: Option<LockName>,
-        call: F,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(Arc<dyn LockStore>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<T, StoreError>> + Send,
-    {
         let (reply, answer) = oneshot::channel();
         let calls = self.shared.calls.clone();
+        let limit = if operation == Operation::Purge { PURGE_LIMIT.max(calls.limit) } else { calls.limit };
         let span = calls.telemetry.operating(operation, name.as_ref());
         let run = Command::Run(Box::pin(async move {
             let _ = reply.send(calls.bounded(operation, limit, call(calls.store.clone())).await);
