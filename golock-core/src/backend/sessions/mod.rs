@@ -11,10 +11,13 @@ use std::time::Duration;
 use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::openings::Openings;
 use crate::store::{Operation, StoreError, StoreErrorKind};
+
+/// A call that was given up sooner tells nothing of the server: it may have waited for a row that somebody has locked.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// How a backend opens its sessions, and what the failures of its driver mean for them.
 pub trait Opener: Send + Sync + 'static {
@@ -139,7 +142,7 @@ impl<O: Opener> Sessions<O> {
     /// If opening does, and outside of a tokio runtime.
     pub async fn session(&self) -> Result<InUse<O>, StoreError> {
         match self.pool.get().await {
-            Ok(opened) => Ok(InUse { opened: Some(opened), fit: true }),
+            Ok(opened) => Ok(InUse { opened: Some(opened), fit: true, unanswered: None }),
             Err(PoolError::Backend(error)) => Err(error),
             Err(error) => {
                 let why = error.to_string();
@@ -185,6 +188,8 @@ impl<O: Opener> fmt::Debug for Sessions<O> {
 pub struct InUse<O: Opener> {
     opened: Option<Object<Opening<O>>>,
     fit: bool,
+    /// Since when a call is without an answer.
+    unanswered: Option<Instant>,
 }
 
 impl<O: Opener> InUse<O> {
@@ -205,11 +210,14 @@ impl<O: Opener> InUse<O> {
             return Err(StoreError::new(O::BACKEND, operation, StoreErrorKind::Connection, why));
         };
         self.fit = false;
+        self.unanswered = Some(Instant::now());
         let outcome = match call.clone()(&mut opened.session).await {
             Err(error) if O::is_worth_another_try(&error) => call(&mut opened.session).await,
             outcome => outcome,
         };
+        self.unanswered = None;
         self.fit = outcome.as_ref().err().is_none_or(O::leaves_usable);
+        opened.answered = Instant::now();
         outcome.map_err(|error| O::failed(operation, error))
     }
 
@@ -223,9 +231,14 @@ impl<O: Opener> InUse<O> {
 
 impl<O: Opener> Drop for InUse<O> {
     fn drop(&mut self) {
-        if let Some(opened) = self.opened.take().filter(|_| !self.fit) {
-            drop(Object::take(opened));
+        let Some(opened) = self.opened.take().filter(|_| !self.fit) else { return };
+        // Where the server or the way to it is gone, and nobody said so, it is gone for the others as well: each of them would cost
+        // a caller all its time. One that was answered meanwhile is well.
+        let silent = self.unanswered.filter(|since| since.elapsed() >= SILENCE);
+        if let (Some(since), Some(pool)) = (silent, Object::pool(&opened)) {
+            pool.retain(|other, _| other.answered > since);
         }
+        drop(Object::take(opened));
     }
 }
 
@@ -240,6 +253,8 @@ struct Opened<S> {
     session: S,
     /// Whoever had it opened did not wait for it.
     was_left_behind: bool,
+    /// When it was opened, or a call on it was answered last.
+    answered: Instant,
 }
 
 /// Opens sessions for a pool.
@@ -267,7 +282,7 @@ impl<O: Opener> Manager for Opening<O> {
                 let why = "no session within the request timeout";
                 Err(StoreError::new(O::BACKEND, Operation::Connect, StoreErrorKind::Timeout, why))
             })?;
-            Ok(Opened { session, was_left_behind: false })
+            Ok(Opened { session, was_left_behind: false, answered: Instant::now() })
         };
         let fits = |left_behind: &mut Self::Type| {
             left_behind.was_left_behind = true;

@@ -1,5 +1,6 @@
 //! Whether sessions are used again, closed, and opened as they should be.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -176,4 +177,36 @@ async fn opening_is_bounded_and_outlives_its_caller() {
     assert!(timeout(WITHIN / 4, sessions.session()).await.is_err());
     let session = timeout(WITHIN / 3, sessions.session()).await.expect("it was begun anew").unwrap();
     assert!(session.was_idle());
+}
+
+/// The server is gone without a word: who meets that first tells the others, which would cost their callers as much.
+#[tokio::test(start_paused = true)]
+async fn call_without_an_answer_closes_those_that_lie_idle_since() {
+    let sessions = Sessions::new(Counting::default(), 4, WITHIN);
+    let opened = tokio::join!(sessions.session(), sessions.session(), sessions.session(), sessions.session());
+    drop(opened);
+    let reach = |from: usize| {
+        sessions.call(Operation::Renew, async move |session| match session.number {
+            number if number < from => std::future::pending().await,
+            number => Ok(number),
+        })
+    };
+    assert!(timeout(WITHIN, reach(4)).await.is_err());
+    assert_eq!(timeout(WITHIN, reach(4)).await.expect("it has the next that is gone").unwrap(), 4);
+}
+
+/// It waits for a row, and nothing is wrong with the server.
+#[tokio::test(start_paused = true)]
+async fn call_without_an_answer_leaves_those_that_are_answered_open() {
+    let sessions = Sessions::new(Counting::default(), 2, WITHIN);
+    let (hanging, other) = tokio::join!(sessions.session(), sessions.session());
+    let (mut hanging, mut other) = (hanging.unwrap(), other.unwrap());
+    let answered = {
+        let mut hangs = pin!(hanging.call::<()>(Operation::Renew, async |_| std::future::pending().await));
+        assert!(timeout(WITHIN, hangs.as_mut()).await.is_err());
+        other.call(Operation::Renew, async |session| Ok(session.number)).await.unwrap()
+    };
+    drop(other);
+    drop(hanging);
+    assert_eq!(number(&sessions).await, answered);
 }
