@@ -27,19 +27,17 @@ use crate::{Error, FencingToken, Label, LockName, LostReason};
 pub struct Lock {
     lease: Arc<Lease>,
     commands: Commands,
-    /// The caller has it. Until then nobody has worked under it, and it is given back as if it had never been granted.
-    taken: bool,
     given_back: bool,
 }
 
 impl Lock {
     pub(crate) fn new(lease: Arc<Lease>, commands: Commands) -> Self {
-        Self { lease, commands, taken: false, given_back: false }
+        Self { lease, commands, given_back: false }
     }
 
     /// The caller has it, and may work under it.
-    pub(crate) fn taken(mut self) -> Self {
-        self.taken = true;
+    pub(crate) fn taken(self) -> Self {
+        self.lease.take();
         self
     }
 
@@ -139,7 +137,7 @@ impl Lock {
     }
 
     fn release(&self, reply: Option<Reply<()>>) -> Command {
-        let at_least = if self.taken { self.lease.at_least } else { Duration::ZERO };
+        let at_least = if self.lease.is_taken() { self.lease.at_least } else { Duration::ZERO };
         Command::Release { lease: self.lease.clone(), at_least, reply }
     }
 }
@@ -187,7 +185,8 @@ impl LockWatch {
         self.lease.remaining()
     }
 
-    /// As [`Lock::lost`]: never resolves once the lock was given back in time.
+    /// As [`Lock::lost`]: never resolves once the lock was given back in time. So a task that awaits nothing else is aborted when
+    /// the lock is given back, or stays for ever.
     pub fn lost(&self) -> impl Future<Output = LostReason> + Send + 'static + use<> {
         self.lease.clone().lost()
     }

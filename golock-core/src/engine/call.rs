@@ -70,12 +70,18 @@ impl Calls {
         .boxed()
     }
 
-    pub(super) fn extend(&self, request: RenewRequest, reply: Reply<()>) -> BoxFuture<'static, Done> {
-        let this = self.clone();
+    /// `remaining`: after this the lease is lost, whatever the answer.
+    pub(super) fn extend(
+        &self,
+        request: RenewRequest,
+        remaining: Duration,
+        reply: Reply<()>,
+    ) -> BoxFuture<'static, Done> {
+        let (this, limit) = (self.clone(), self.limit.min(remaining));
         async move {
             let (sent, requests) = (this.clock.now(), [request]);
             let call = async { this.all(Operation::Renew, this.store.renew(&requests).await?) };
-            let answer = this.bounded(Operation::Renew, this.limit, call).await;
+            let answer = this.bounded(Operation::Renew, limit, call).await;
             let [request] = requests;
             Done { sent, what: What::Extended(request, reply, answer.map(|[answer]| answer)) }
         }

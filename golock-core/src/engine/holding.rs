@@ -149,7 +149,10 @@ impl Keeper {
             }
             self.renewals.pop_first();
             holding.renew_at = None;
-            if holding.lease.is_held() {
+            if !holding.lease.is_taken() {
+                // Its caller's future is not polled: a lock that nobody works under is not kept from others.
+                self.renew_later(grant, term / RETRY_AFTER);
+            } else if holding.lease.is_held() {
                 holding.over = holding.over.max(now.after(term));
                 due.push(holding.request(term));
             }
@@ -170,10 +173,11 @@ impl Keeper {
         match answers {
             Ok(answers) => {
                 for (request, answer) in requests.iter().zip(answers) {
-                    let term = request.lease;
-                    let _ = self.confirm(request, sent, &answer);
                     let passed = self.now().since(sent);
-                    self.renew_later(request.grant, (term / RENEW_AFTER).saturating_sub(passed));
+                    let part =
+                        if extended_nothing(request, &answer, passed) { RETRY_AFTER } else { RENEW_AFTER };
+                    let _ = self.confirm(request, sent, &answer);
+                    self.renew_later(request.grant, (request.lease / part).saturating_sub(passed));
                 }
             }
             // One row may have spoiled it for all: look for it. There is time for two more tries, so the parts are as few as
@@ -206,7 +210,7 @@ impl Keeper {
             Some(holding) if lease.is_held() => {
                 holding.over = holding.over.max(now.after(to));
                 let request = holding.request(to);
-                self.send(self.calls.extend(request, reply));
+                self.send(self.calls.extend(request, lease.remaining(), reply));
             }
             _ => drop(reply.send(Err(lost(lease)))),
         }
@@ -220,9 +224,11 @@ impl Keeper {
         answer: Result<RenewAnswer, StoreError>,
     ) {
         let name = request.name.clone();
-        let outcome = match answer {
+        let lost_by = || self.leases.get(&request.grant)?.lease.lost_by();
+        let outcome = match answer.map_err(|source| (lost_by(), source)) {
             Ok(answer) => self.confirm(request, sent, &answer).map_err(|reason| Error::Lost { name, reason }),
-            Err(source) => Err(Error::Store { name: Some(name), source }),
+            Err((Some(reason), _)) => Err(Error::Lost { name, reason }),
+            Err((None, source)) => Err(Error::Store { name: Some(name), source }),
         };
         let _ = reply.send(outcome);
     }
@@ -294,6 +300,12 @@ fn renewal(
 ) -> futures_util::future::BoxFuture<'static, super::call::Done> {
     let shortest = batch.iter().map(|request| request.lease).min().unwrap_or_default();
     calls.renew(batch, (shortest / RENEW_WITHIN).max(RENEW_LIMIT).min(calls.limit))
+}
+
+/// The lease stands as it did before: the store found its row locked, and says what remains. `passed`: since it was asked.
+fn extended_nothing(request: &RenewRequest, answer: &RenewAnswer, passed: Duration) -> bool {
+    let wanted = request.lease - request.lease / 100;
+    matches!(answer, RenewAnswer::Renewed { remaining } if remaining.saturating_add(passed) < wanted)
 }
 
 fn lost(lease: &Lease) -> Error {

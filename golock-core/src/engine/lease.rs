@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub(crate) struct Lease {
     clock: Clock,
     belief: Mutex<Belief>,
     changed: Notify,
+    /// The caller has it. Until then nobody has worked under it: it is not renewed, and given back as if it had never been
+    /// granted.
+    taken: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +68,16 @@ impl Lease {
     pub(super) fn new(granted: Granted, clock: Clock, held: Held) -> Arc<Self> {
         let Granted { name, grant, token, lock_by, at_least, deadline } = granted;
         let belief = Mutex::new(Belief::Held { deadline, known: held.since });
-        Arc::new(Self { name, grant, token, lock_by, at_least, held, clock, belief, changed: Notify::new() })
+        let (changed, taken) = (Notify::new(), AtomicBool::new(false));
+        Arc::new(Self { name, grant, token, lock_by, at_least, held, clock, belief, changed, taken })
+    }
+
+    pub(crate) fn take(&self) {
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_held(&self) -> bool {
@@ -198,7 +211,7 @@ impl Lease {
                 backend = self.held.series.backend,
                 lock = self.name.as_str(),
                 token = self.token.get(),
-                %reason,
+                ?reason,
                 "lease lost"
             );
         }

@@ -159,6 +159,13 @@ impl Keeper {
         }
     }
 
+    /// The store may have lost its marks along with the connection, by a failover: who sleeps next sets them anew.
+    pub(super) fn unmark_lines(&mut self) {
+        for line in self.lines.values_mut() {
+            line.marked_until = None;
+        }
+    }
+
     /// Nothing wakes those that sleep any more: they look for themselves.
     pub(super) fn sleep_lightly(&mut self) {
         let sleeping = self.lines.iter().filter(|(_, line)| line.head == Head::Sleeping);

@@ -61,6 +61,7 @@ impl Keeper {
         match event {
             Some(Wakeup::Listening) => {
                 self.listener.listening.get_or_insert(self.calls.clock.now());
+                self.unmark_lines();
                 self.freed_any();
             }
             Some(Wakeup::Freed(name)) => {

@@ -3,7 +3,8 @@
 //! So a lonely request is never delayed, the busier the store is, the larger are the batches, and one connection will do for
 //! all of a kind.
 
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::slice::Chunks;
 use std::time::Duration;
 
@@ -52,15 +53,20 @@ impl<R: Request> Outbox<R> {
         if self.waiting.is_empty() || self.held_up_until().is_some_and(|until| now < until) {
             return None;
         }
-        let mut batch: Vec<R> = self.waiting.drain(..together.clamp(1, self.waiting.len())).collect();
-        batch.sort_by(|one, other| one.name().cmp(other.name()));
-        for at in (1..batch.len()).rev() {
-            if batch[at].name() == batch[at - 1].name() {
-                self.waiting.push_front(batch.remove(at));
+        // However many there are for one name, they keep no other's from being sent.
+        let (mut batch, mut later) = (BTreeMap::new(), Vec::new());
+        while batch.len() < together.max(1) {
+            let Some(request) = self.waiting.pop_front() else { break };
+            match batch.entry(request.name().clone()) {
+                Entry::Vacant(place) => drop(place.insert(request)),
+                Entry::Occupied(_) => later.push(request),
             }
         }
+        for request in later.into_iter().rev() {
+            self.waiting.push_front(request);
+        }
         self.under_way.push(now);
-        Some(batch)
+        Some(batch.into_values().collect())
     }
 
     /// When what waits will be sent at the latest; `None`: nothing waits, or it may be sent now.

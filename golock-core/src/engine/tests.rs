@@ -74,7 +74,7 @@ impl Bench {
     }
 
     async fn lock(&mut self, options: LockOptions) -> Lock {
-        self.get_in_line(options).await.1.try_recv().unwrap().unwrap()
+        self.get_in_line(options).await.1.try_recv().unwrap().unwrap().taken()
     }
 
     fn remembers(&self) -> [usize; 7] {
@@ -141,7 +141,7 @@ fn a_lease_takes_few_bytes() {
     use super::line::Local;
 
     let sizes = [size_of::<Lock>(), size_of::<super::Lease>(), size_of::<Holding>(), size_of::<Local>()];
-    let most = [24, 192, 56, 17];
+    let most = [24, 200, 56, 17];
     assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?}, and {most:?} at most");
 }
 

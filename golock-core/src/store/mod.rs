@@ -82,6 +82,9 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
 
     /// Extends each lease that is alive to at least `now + lease`, or says how it was lost.
     ///
+    /// One that can't be extended now, for somebody else has locked its row, may be answered with what remains of it: the engine
+    /// then asks again as soon as after a failure.
+    ///
     /// # Errors
     /// [`StoreError`] if the outcome could not be learned; the lease then counts from the last confirmed
     /// renewal, and the engine tries again.

@@ -339,3 +339,19 @@ async fn shutdown_finishes_releases_that_gather() {
     settle().await;
     assert_eq!(Locker::new(store.server.clone()).list("").await.unwrap(), []);
 }
+
+/// Undos of one name gather while the store is away: of these only one at a time is sent.
+#[tokio::test(start_paused = true)]
+async fn many_undos_of_one_name_keep_no_other_waiting() {
+    let store = Scripted::new();
+    let locker = Locker::new(store.clone());
+    let other = locker.try_lock(options("other")).await.unwrap();
+    store.script(|call| if call.operation == Operation::Acquire { Fate::BROKEN } else { Fate::HANG });
+    for _ in 0..2_000 {
+        locker.try_lock(options("job").lock_at_most(secs(3600))).await.unwrap_err();
+    }
+    store.script(|_| Fate::slow(ms(10)));
+    let began = Instant::now();
+    other.unlock().await.unwrap();
+    assert!(began.elapsed() < ms(100), "{:?}", began.elapsed());
+}

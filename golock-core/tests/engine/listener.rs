@@ -217,3 +217,17 @@ async fn mark_that_fails_hides_no_holder() {
     let refusal = other.try_lock(options("job")).await.unwrap_err();
     assert!(matches!(refusal, Error::Held { .. }), "{refusal}");
 }
+
+/// A server that takes over from another may never have heard of the marks.
+#[tokio::test(start_paused = true)]
+async fn marks_are_set_anew_once_the_listener_is_back() {
+    let store = Scripted::new();
+    let (_lock, _other, waiter) = sleeper(&store).await;
+    let marked = store.count(Operation::MarkWaiting);
+    assert_eq!(marked, 1);
+    store.tell(Wakeup::Deaf);
+    store.tell(Wakeup::Listening);
+    settle().await;
+    assert_eq!(store.count(Operation::MarkWaiting), marked + 1);
+    waiter.abort();
+}

@@ -1,12 +1,13 @@
 //! Renewing: in few calls however many leases there are (L8), each in time, and undeterred by what fails (L3).
 
+use std::pin::pin;
 use std::time::Duration;
 
 use golock_core::store::{Capabilities, Operation};
 use golock_core::{Lock, Locker, LostReason, MemoryStore, StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
-use crate::common::{Fate, LEASE, Scripted, ms, name, options, secs, until};
+use crate::common::{Fate, LEASE, Scripted, ms, name, options, poll_once, secs, until};
 
 async fn hold(locker: &Locker, number: usize) -> Vec<Lock> {
     hold_for(LEASE, locker, number).await
@@ -287,4 +288,46 @@ async fn leases_of_all_lengths_are_renewed_together_and_in_time() {
     }
     sleep(Duration::from_secs(1000)).await;
     assert_eq!(lost(&locks), [""; 0]);
+}
+
+/// As stores answer that find a row locked: there is time for more tries, and one of them has to be made once the row is free.
+#[tokio::test(start_paused = true)]
+async fn renewal_that_extended_nothing_is_repeated_soon() {
+    let store = Scripted::new();
+    let locker = Locker::new(store.clone());
+    let locks = hold(&locker, 2).await;
+    store.lock_rows(true);
+    sleep(LEASE * 7 / 10).await;
+    assert_eq!(lost(&locks), [""; 0]);
+    assert_eq!(store.count(Operation::Renew), 3, "a third of the lease, then each sixth of it");
+    store.lock_rows(false);
+    sleep(LEASE).await;
+    assert_eq!(lost(&locks), [""; 0]);
+}
+
+/// A future that is kept, and not polled, holds no name for ever: its caller does not know that it has the lock.
+#[tokio::test(start_paused = true)]
+async fn lock_that_nobody_has_taken_is_not_renewed() {
+    let store = Scripted::new();
+    let (locker, other) = (Locker::new(store.clone()), Locker::new(Scripted::on(store.server.clone())));
+    let mut kept = pin!(locker.lock(options("job").auto_renew(true)));
+    assert!(poll_once(kept.as_mut()).is_pending());
+    sleep(LEASE * 2).await;
+    let taken = other.try_lock(options("job")).await.unwrap();
+    assert!(poll_once(kept.as_mut()).is_pending(), "it was given a lock that another holds");
+    taken.unlock().await.unwrap();
+    let lock = kept.await.unwrap();
+    sleep(LEASE * 2).await;
+    assert!(lock.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn lock_that_was_taken_late_is_renewed() {
+    let locker = Locker::new(Scripted::new());
+    let mut kept = pin!(locker.lock(options("job").auto_renew(true)));
+    assert!(poll_once(kept.as_mut()).is_pending());
+    sleep(LEASE * 3 / 4).await;
+    let lock = kept.await.unwrap();
+    sleep(LEASE * 2).await;
+    assert!(lock.is_held());
 }

@@ -251,6 +251,7 @@ async fn extension_that_arrives_after_expiry_revives_nothing() {
     let lock = locker.try_lock(options("job").lock_at_most(secs(1))).await.unwrap();
     assert!(lock.extend(LEASE).await.unwrap_err().is_lost());
     assert!(!lock.is_held());
+    sleep(secs(2)).await;
     assert_eq!(locker.inspect("job").await.unwrap(), None);
 }
 
@@ -275,4 +276,14 @@ async fn run_returns_the_value_of_work_that_ended_in_time_and_unlocks() {
     let token = locker.run(options("job"), async |lock| lock.token()).await.unwrap();
     let next = other.try_lock(options("job")).await.unwrap();
     assert!(next.token() > token);
+}
+
+#[tokio::test(start_paused = true)]
+async fn extension_that_hangs_ends_with_the_lease_as_a_loss() {
+    let store = Scripted::new();
+    let lock = Locker::new(store.clone()).try_lock(options("job").lock_at_most(secs(2))).await.unwrap();
+    store.script_for(Operation::Renew, [Fate::HANG]);
+    let (began, remaining) = (Instant::now(), lock.remaining());
+    assert!(lock.extend(LEASE).await.unwrap_err().is_lost());
+    assert_eq!(began.elapsed(), remaining);
 }

@@ -49,6 +49,7 @@ struct State {
     ears: Vec<mpsc::UnboundedSender<Told>>,
     hears_itself: bool,
     opening: Opening,
+    rows_are_locked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +92,7 @@ impl<S: LockStore + Clone> Scripted<S> {
             ears: Vec::new(),
             hears_itself: true,
             opening: Opening::Works,
+            rows_are_locked: false,
         };
         Self {
             server,
@@ -166,6 +168,11 @@ impl<S: LockStore + Clone> Scripted<S> {
 
     pub(crate) fn open_listeners_so(&self, opening: Opening) {
         self.state().opening = opening;
+    }
+
+    /// Whether renewals extend nothing, and say what remains.
+    pub(crate) fn lock_rows(&self, locked: bool) {
+        self.state().rows_are_locked = locked;
     }
 
     /// How many listeners are open.

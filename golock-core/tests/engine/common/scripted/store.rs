@@ -1,5 +1,6 @@
 //! What the engine calls: each goes its way over the network, the listeners' news as the test says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -27,7 +28,16 @@ impl<S: LockStore + Clone> LockStore for Scripted<S> {
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
         let (items, requests) =
             (requests.iter().map(|r| (r.name.clone(), r.grant)).collect(), requests.to_vec());
-        self.make(Operation::Renew, items, async move |server| server.renew(&requests).await).await
+        let shared = Arc::clone(&self.shared);
+        let effect = async move |server: S| {
+            let mut requests = requests;
+            if shared.state().rows_are_locked {
+                // A lease is never shortened.
+                requests.iter_mut().for_each(|request| request.lease = Duration::ZERO);
+            }
+            server.renew(&requests).await
+        };
+        self.make(Operation::Renew, items, effect).await
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
