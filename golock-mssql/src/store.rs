@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Creation, Table, micros};
+use golock_core::backend::{Creation, Table, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, Operation, ReleaseAnswer,
     ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -13,7 +13,7 @@ use tiberius::{Config, ToSql};
 
 use crate::answers::{acquired, column, listed, released, renewed, token};
 use crate::builder::MssqlStoreBuilder;
-use crate::error::{BACKEND, is_collision};
+use crate::error::{BACKEND, call_failed, is_collision};
 use crate::key::{key, range};
 use crate::session::Lane;
 use crate::statements::Statements;
@@ -26,7 +26,7 @@ const MAX_BATCH: usize = 64;
 /// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
 const KEEPING_SESSIONS: usize = 2;
 
-/// How many names a purge deletes at once: fewer rows than SQL Server locks before it locks the whole table.
+/// How many names a purge looks at in one statement: fewer rows than SQL Server locks before it locks the whole table.
 const PURGE_PAGE: i64 = 1_000;
 
 /// Locks in a table of Microsoft SQL Server.
@@ -217,18 +217,15 @@ impl LockStore for MssqlStore {
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
         self.table_is_there().await?;
         let (doing, (seconds, micros)) = (Operation::Purge, parts(idle_for));
-        let mut purged = 0;
-        // Page by page: each is a short transaction, and what was deleted before a timeout stays deleted.
-        loop {
-            let parameters: [&dyn ToSql; 3] = [&seconds, &micros, &PURGE_PAGE];
-            let rows = self.acquiring.query(doing, &self.statements.purge, &parameters).await;
-            let rows = rows.map_err(|error| error.of_a_part_if(purged > 0))?;
-            let deleted = rows.first().map_or(Ok(0), |row| column::<i64>(doing, row, "deleted"))?;
-            purged += u64::try_from(deleted).unwrap_or(0);
-            if deleted < PURGE_PAGE {
-                return Ok(purged);
-            }
-        }
+        let page = |after: Vec<u8>| async move {
+            let parameters: [&dyn ToSql; 4] = [&seconds, &micros, &after, &PURGE_PAGE];
+            let rows = self.acquiring.query(doing, &self.statements.purge, &parameters).await?;
+            let Some(row) = rows.first() else { return Ok((0, None)) };
+            let deleted = u64::try_from(column::<i64>(doing, row, "deleted")?).unwrap_or(0);
+            let last: Option<&[u8]> = row.try_get("last").map_err(|error| call_failed(doing, error))?;
+            Ok((deleted, last.map(<[u8]>::to_vec)))
+        };
+        page_by_page(Vec::new(), page).await
     }
 
     fn schema(&self) -> String {

@@ -41,6 +41,9 @@ pub(crate) enum Locked {
     Wait,
 }
 
+/// How many names a purge looks at in one step: each page is short then, however few of a large table are to be deleted.
+const PURGE_PAGE: u64 = 10_000;
+
 /// What is sent, but for what a request says.
 pub(crate) struct Statements {
     table: String,
@@ -51,6 +54,7 @@ pub(crate) struct Statements {
     release_many: String,
     fence: String,
     list: String,
+    page: String,
     purge: String,
     /// Creates the table.
     pub(crate) create: String,
@@ -70,6 +74,7 @@ impl Statements {
             release_many: of_many(include_str!("sql/release_many.sql"), WANT_RELEASED),
             fence: without_comments(include_str!("sql/fence.sql")),
             list: without_comments(include_str!("sql/list.sql")),
+            page: without_comments(include_str!("sql/page.sql")),
             purge: without_comments(include_str!("sql/purge.sql")),
             schema: schema(table, &create),
             create: without_comments(&create),
@@ -168,8 +173,16 @@ impl Statements {
         self.page(request.prefix.as_bytes(), after, &request.after_prefix(), request.limit)
     }
 
-    pub(crate) fn purge(&self, idle_for: Duration, page: u64) -> String {
-        self.made(&self.purge, &[("idle", &micros(idle_for).to_string()), ("page", &page.to_string())])
+    /// Which name is the last of a page of them after `after`.
+    pub(crate) fn page_end(&self, after: &[u8]) -> String {
+        self.made(&self.page, &[("after", &bytes(after)), ("more", &(PURGE_PAGE - 1).to_string())])
+    }
+
+    /// Of the names after `after`, up to `last`.
+    pub(crate) fn purge(&self, idle_for: Duration, after: &[u8], last: &[u8]) -> String {
+        let (idle, page) = (micros(idle_for).to_string(), PURGE_PAGE.to_string());
+        let (after, last) = (bytes(after), bytes(last));
+        self.made(&self.purge, &[("idle", &idle), ("after", &after), ("last", &last), ("page", &page)])
     }
 
     fn page(&self, from: &[u8], after: &[u8], to: &[u8], limit: usize) -> String {
@@ -260,6 +273,8 @@ mod tests {
             statements.acquire_many(&[acquire.clone(), acquire.clone()], lease),
             statements.renew(&[renew.clone(), renew.clone()], Locked::Skip),
             statements.renew(&[renew], Locked::Wait),
+            statements.page_end(b"{idle}"),
+            statements.purge(lease, b"{idle}", b"'"),
             statements.release(&release),
             statements.release_many(&[release.clone(), release.clone()]),
             statements.hand_over(&HandOverRequest::new(release, acquire)),
@@ -267,7 +282,6 @@ mod tests {
             statements.fence(&name, true),
             statements.inspect(&name),
             statements.list(&ListRequest::new("DROP", 1).after(name.clone())),
-            statements.purge(lease, 1),
             statements.create,
             statements.schema,
         ] {

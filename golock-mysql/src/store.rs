@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::Table;
+use golock_core::backend::{Table, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -31,9 +31,6 @@ const KEEPING_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// How often the table is looked for, if it takes long to be seen.
 const READY_TRIES: usize = 3;
-
-/// How many names a purge deletes at once.
-const PURGE_PAGE: u64 = 10_000;
 
 /// Locks in a table of MySQL or MariaDB.
 ///
@@ -234,7 +231,8 @@ impl LockStore for MysqlStore {
                 let _turn = self.patience.lock().await;
                 self.renewals(&self.releasing, &again, Locked::Wait).await?
             } else {
-                self.renewals(&self.renewing, &again, Locked::Skip).await?
+                let again = self.renewals(&self.renewing, &again, Locked::Skip).await;
+                again.map_err(|error| error.of_a_part_if(busy.len() < requests.len()))?
             };
             for (at, renewal) in busy.into_iter().zip(again) {
                 renewals[at] = renewal;
@@ -290,18 +288,16 @@ impl LockStore for MysqlStore {
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        let text = self.statements.purge(idle_for, PURGE_PAGE);
-        let mut purged = 0;
-        // Page by page: each is a short transaction, and what was deleted before a timeout stays deleted.
-        loop {
-            let replies = self.call(&self.acquiring, Operation::Purge, &text).await;
-            let replies = replies.map_err(|error| error.of_a_part_if(purged > 0))?;
-            let deleted = replies.first().map_or(0, |reply| reply.affected);
-            purged += deleted;
-            if deleted < PURGE_PAGE {
-                return Ok(purged);
-            }
-        }
+        let asked = async |text: String| self.call(&self.acquiring, Operation::Purge, &text).await;
+        let page = |after: Vec<u8>| async move {
+            let found = last_rows(asked(self.statements.page_end(&after)).await?, 0);
+            let last: Option<Vec<u8>> = found.into_iter().next().and_then(|mut row| row.take(0));
+            // No name has such a byte.
+            let to = last.as_deref().unwrap_or(&[0xFF]);
+            let replies = asked(self.statements.purge(idle_for, &after, to)).await?;
+            Ok((replies.first().map_or(0, |reply| reply.affected), last))
+        };
+        page_by_page(Vec::new(), page).await
     }
 
     fn schema(&self) -> String {

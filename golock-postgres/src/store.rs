@@ -4,17 +4,18 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use golock_core::backend::{Creation, Table, micros};
+use golock_core::backend::{Creation, Table, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    Wakeups,
+    StoreErrorKind, Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
+use tokio::time::timeout;
 
 use crate::answers::{acquired, column, each, handed_over, listed, released, renewed};
 use crate::builder::PostgresStoreBuilder;
-use crate::error::{BACKEND, is_collision};
+use crate::error::{BACKEND, failure, is_collision};
 use crate::listener::Listener;
 use crate::locked::answered;
 use crate::session::Lane;
@@ -27,7 +28,7 @@ const MAX_BATCH: usize = 700;
 /// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
 const KEEPING_SESSIONS: usize = 2;
 
-/// How many names a purge deletes at once.
+/// How many names a purge looks at in one statement.
 const PURGE_PAGE: i64 = 10_000;
 
 /// Locks in a table of PostgreSQL.
@@ -82,8 +83,15 @@ impl PostgresStore {
     /// # Cancel safety
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        self.table_is_there().await?;
-        self.acquiring.ready().await
+        // Opening a session bounds itself; one that is open may lead to a server that answers no more.
+        let ready = async {
+            self.table_is_there().await?;
+            self.acquiring.ready().await
+        };
+        timeout(self.request_timeout.saturating_mul(2), ready).await.unwrap_or_else(|_| {
+            let why = "no answer within twice the request timeout";
+            Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
+        })
     }
 
     pub(crate) fn over(pool: &Pool, table: &Table, options: &PostgresStoreBuilder) -> Self {
@@ -252,17 +260,16 @@ impl LockStore for PostgresStore {
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
         self.table_is_there().await?;
-        let (mut last, mut purged) = (Vec::<u8>::new(), 0);
-        // Page by page: each is a short transaction, and what was deleted before a timeout stays deleted.
-        loop {
+        let (doing, idle_for) = (Operation::Purge, micros(idle_for));
+        let page = |after: Vec<u8>| async move {
             let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-                [&micros(idle_for), &last, &PURGE_PAGE];
-            let rows = self.acquiring.query(Operation::Purge, &self.statements.purge, &parameters).await;
-            let rows = rows.map_err(|error| error.of_a_part_if(purged > 0))?;
-            let Some(row) = rows.first() else { return Ok(purged) };
-            purged += u64::try_from(column::<i64>(Operation::Purge, row, "deleted")?).unwrap_or(0);
-            last = column(Operation::Purge, row, "last")?;
-        }
+                [&idle_for, &after, &PURGE_PAGE];
+            let rows = self.acquiring.query(doing, &self.statements.purge, &parameters).await?;
+            let Some(row) = rows.first() else { return Ok((0, None)) };
+            let deleted = u64::try_from(column::<i64>(doing, row, "deleted")?).unwrap_or(0);
+            Ok((deleted, Some(column(doing, row, "last")?)))
+        };
+        page_by_page(Vec::new(), page).await
     }
 
     fn schema(&self) -> String {

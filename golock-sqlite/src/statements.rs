@@ -19,6 +19,7 @@ pub(crate) struct Statements {
     fence: String,
     look: String,
     list: String,
+    page: String,
     purge: String,
     /// Creates the table; also for people to read and run.
     pub(crate) schema: String,
@@ -35,6 +36,7 @@ impl Statements {
             fence: made(include_str!("sql/fence.sql")),
             look: made(include_str!("sql/look.sql")),
             list: made(include_str!("sql/list.sql")),
+            page: made(include_str!("sql/page.sql")),
             purge: made(include_str!("sql/purge.sql")),
             schema: made(include_str!("sql/schema.sql")),
         }
@@ -148,24 +150,23 @@ impl Statements {
         found.filter_map(Result::transpose).collect()
     }
 
-    /// Deletes one page after `after`: how many, and the last of their names if there may be more.
+    /// Looks at one page of names after `after`, and deletes those that are idle: how many, and where the next page starts. A page is
+    /// what is looked at, so that the write lock is not held for long, however few of a large table are to be deleted.
     pub(crate) fn purge(
         &self,
         connection: &Connection,
         idle_for: Duration,
         after: &[u8],
-        page: usize,
-    ) -> rusqlite::Result<(usize, Option<Vec<u8>>)> {
+        page: i64,
+    ) -> rusqlite::Result<(u64, Option<Vec<u8>>)> {
+        let mut statement = connection.prepare_cached(&self.page)?;
+        let last = statement
+            .query_row(named_params! { ":after": after, ":page": page }, |row| row.get::<_, Vec<u8>>(0))
+            .optional()?;
         let mut statement = connection.prepare_cached(&self.purge)?;
-        let values = named_params! {
-            ":after": after,
-            ":idle": micros(idle_for),
-            ":page": i64::try_from(page).unwrap_or(i64::MAX),
-        };
-        let deleted = statement.query_map(values, |row| row.get::<_, Vec<u8>>(0))?;
-        let deleted = deleted.collect::<rusqlite::Result<Vec<_>>>()?;
-        let count = deleted.len();
-        Ok((count, deleted.into_iter().max().filter(|_| count == page)))
+        let deleted =
+            statement.execute(named_params! { ":after": after, ":last": last, ":idle": micros(idle_for) })?;
+        Ok((deleted as u64, last))
     }
 
     fn look(&self, connection: &Connection, name: &LockName) -> rusqlite::Result<Option<Record>> {
@@ -181,9 +182,9 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        let Statements { acquire, renew, release, fence, look, list, purge, schema } =
+        let Statements { acquire, renew, release, fence, look, list, page, purge, schema } =
             Statements::new(&table::named("it's").unwrap());
-        for sql in [acquire, renew, release, fence, look, list, purge, schema] {
+        for sql in [acquire, renew, release, fence, look, list, page, purge, schema] {
             assert!(!sql.contains(['{', '}']), "{sql}");
             assert!(sql.contains("\"it's\""), "{sql}");
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use golock_core::backend::Table;
+use golock_core::backend::{Table, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, Operation, ReleaseAnswer,
     ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -21,8 +21,8 @@ use crate::statements::Statements;
 /// The most requests in one transaction.
 const MAX_BATCH: usize = 500;
 
-/// How many names a purge deletes at once.
-const PURGE_PAGE: usize = 1_000;
+/// How many names a purge looks at in one transaction.
+const PURGE_PAGE: i64 = 1_000;
 
 /// What survives a power cut, by the kind of call.
 const DURABLE: &str = include_str!("sql/durable.sql");
@@ -194,21 +194,13 @@ impl LockStore for SqliteStore {
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        let (mut purged, mut after) = (0, Vec::new());
-        // Page by page: each is a short transaction, and what was deleted before a timeout stays deleted.
-        loop {
+        let page = |after: Vec<u8>| {
             let statements = Arc::clone(&self.statements);
-            let purge = move |connection: &mut _| {
+            self.acquiring.call(Operation::Purge, move |connection: &mut _| {
                 written(connection, |it| statements.purge(it, idle_for, &after, PURGE_PAGE))
-            };
-            let page = self.acquiring.call(Operation::Purge, purge).await;
-            let (deleted, last) = page.map_err(|error| error.of_a_part_if(purged > 0))?;
-            purged += deleted as u64;
-            match last {
-                Some(last) => after = last,
-                None => return Ok(purged),
-            }
-        }
+            })
+        };
+        page_by_page(Vec::new(), page).await
     }
 
     fn schema(&self) -> String {

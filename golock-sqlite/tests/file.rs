@@ -261,3 +261,17 @@ async fn why(store: &SqliteStore) -> StoreError {
     let release = [ReleaseRequest::new(name("any"), grant(), Duration::ZERO)];
     store.release(&release).await.unwrap_err()
 }
+
+/// A page is what is looked at, not what is found: some of these have nothing to delete, and the last is not full.
+#[tokio::test]
+async fn a_purge_goes_through_a_large_table() {
+    let (place, store) = opened("large").await;
+    let insert = "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2499)
+                  INSERT INTO golock (name, lock_by, token, locked_at, expires_at)
+                  SELECT CAST(format('name %05d', n) AS BLOB), 'tester', 1, 1,
+                         CASE WHEN n < 20 OR n >= 2490 THEN 1 ELSE 9000000000000000 END
+                  FROM numbers";
+    Connection::open(place.file("locks.db")).unwrap().execute_batch(insert).unwrap();
+    assert_eq!(store.purge(LONG).await.unwrap(), 30);
+    assert_eq!(store.purge(Duration::ZERO).await.unwrap(), 0);
+}

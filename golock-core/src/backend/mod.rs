@@ -4,6 +4,7 @@
 
 mod answers;
 mod creation;
+mod pages;
 mod record;
 #[cfg(feature = "sessions")]
 pub mod sessions;
@@ -16,6 +17,7 @@ mod wakeups;
 
 pub use self::answers::{all_or_error, in_order};
 pub use self::creation::Creation;
+pub use self::pages::page_by_page;
 pub use self::record::Record;
 pub use self::statement::{fill, without_comments};
 pub use self::table::Table;

@@ -72,8 +72,8 @@ async fn each_operation_sends_the_statement_of_its_file_with_typed_parameters() 
         ),
         (
             include_str!("../../src/sql/purge.sql"),
-            "@P1 int,@P2 int,@P3 bigint",
-            vec![Number(60), Number(0), Number(1_000)],
+            "@P1 int,@P2 int,@P3 varbinary(8000),@P4 bigint",
+            vec![Number(60), Number(0), Bytes(Vec::new()), Number(1_000)],
         ),
     ];
     let sent: Vec<_> = server

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         a_refusal_does_not_wait_for_a_locked_row,
         renewals_in_company_do_not_wait_for_a_locked_row,
         a_purge_leaves_a_locked_row_and_waits_for_none,
+        a_purge_goes_through_a_large_table,
         a_lease_that_ran_out_behind_a_locked_row_is_not_revived,
         an_acquire_that_waited_for_a_row_is_granted_its_whole_lease,
         a_transaction_left_open_by_a_hook_rolls_no_lock_back,
@@ -100,6 +101,26 @@ async fn a_purge_leaves_a_locked_row_and_waits_for_none(db: &Db) -> Result<(), B
     assert_eq!(store.purge(Duration::ZERO).await?, 2);
     locked.query_drop("ROLLBACK").await?;
     assert_eq!(store.purge(Duration::ZERO).await?, 1);
+    Ok(())
+}
+
+/// A page is what is looked at, not what is found: some of these have nothing to delete, and the last is not full.
+async fn a_purge_goes_through_a_large_table(db: &Db) -> Result<(), BoxError> {
+    let table = unique("large");
+    let store = MysqlStore::builder().table(&table).connect(db.0.url()).await?;
+    let digit = "(SELECT 0 AS d UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 \
+                  UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9)";
+    db.run(&format!(
+        "INSERT INTO {table} (name, lock_by, token, locked_at, expires_at) \
+         SELECT CONCAT('name ', LPAD(n, 5, '0')), 'tester', 1, UTC_TIMESTAMP(6), \
+                UTC_TIMESTAMP(6) + INTERVAL IF(n < 20 OR n >= 24900, -1, 1) HOUR \
+         FROM (SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d AS n \
+               FROM {digit} AS a, {digit} AS b, {digit} AS c, {digit} AS e, {digit} AS f) AS numbers \
+         WHERE n < 25000"
+    ))
+    .await?;
+    assert_eq!(store.purge(LONG).await?, 120);
+    assert_eq!(store.purge(Duration::ZERO).await?, 0);
     Ok(())
 }
 

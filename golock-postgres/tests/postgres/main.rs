@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         schema::database_of_another_encoding_keeps_names_and_labels,
         rows::labels_of_others_hide_no_lock,
         rows::purge_spares_tokens_ahead_of_the_clock,
+        rows::purge_goes_through_a_large_table,
         rows::one_locked_row_keeps_no_other_waiting,
         rows::renewal_that_waits_revives_no_expired_lease,
         sessions::words_of_the_driver_are_understood,

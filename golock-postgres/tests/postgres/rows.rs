@@ -40,6 +40,23 @@ pub(crate) async fn purge_spares_tokens_ahead_of_the_clock(server: Arc<Server>) 
     admin.batch_execute(&format!("DROP TABLE {table}")).await.unwrap();
 }
 
+/// A page is what is looked at, not what is found: some of these have nothing to delete, and the last is not full.
+pub(crate) async fn purge_goes_through_a_large_table(server: Arc<Server>) {
+    let url = server.url();
+    let (admin, table) = (session(url).await, unique("large"));
+    let store = PostgresStore::builder().table(&table).connect(url).await.unwrap();
+    let insert = format!(
+        "INSERT INTO {table} (name, lock_by, token, locked_at, expires_at)
+         SELECT convert_to('name ' || lpad(n::text, 5, '0'), 'UTF8'), 'tester', 1, now(),
+                now() + CASE WHEN n < 20 OR n >= 24900 THEN interval '-1 hour' ELSE interval '1 hour' END
+         FROM generate_series(0, 24999) n"
+    );
+    admin.batch_execute(&insert).await.unwrap();
+    assert_eq!(store.purge(LONG).await.unwrap(), 120);
+    assert_eq!(store.purge(Duration::ZERO).await.unwrap(), 0);
+    admin.batch_execute(&format!("DROP TABLE {table}")).await.unwrap();
+}
+
 pub(crate) async fn one_locked_row_keeps_no_other_waiting(server: Arc<Server>) {
     let url = server.url();
     let (admin, table) = (session(url).await, unique("watched"));

@@ -66,7 +66,7 @@ pub(crate) enum Reply {
 
 /// The answer to whatever is not scripted: a session that is fit, a table that is there, grants and releases.
 pub(crate) fn usual(asked: &Asked) -> Reply {
-    use Value::{BigInt, Bit, Int, Text};
+    use Value::{BigInt, Bit, Int, Null, Text};
     match asked.what() {
         "session" => Reply::Rows(&["updateability"], vec![vec![Text("READ_WRITE")]]),
         "exists" => Reply::Rows(&["is_there"], vec![vec![Bit(true)]]),
@@ -84,7 +84,7 @@ pub(crate) fn usual(asked: &Asked) -> Reply {
         }
         "release" => Reply::Rows(&["outcome"], vec![vec![Text("released")]]),
         "fence" => Reply::Rows(&["token"], vec![vec![BigInt(8)]]),
-        "purge" => Reply::Rows(&["deleted"], vec![vec![BigInt(3)]]),
+        "purge" => Reply::Rows(&["deleted", "last"], vec![vec![BigInt(3), Null]]),
         _ => Reply::Rows(&[], Vec::new()),
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum Value {
     Int(i32),
     BigInt(i64),
     Bit(bool),
+    /// None of bytes.
+    Null,
 }
 
 /// One message: its kind, and the bytes of all its packets.
@@ -112,7 +114,7 @@ pub(crate) fn rows(columns: &[&str], rows: &[Vec<Value>]) -> Vec<u8> {
         message.extend([0, 0, 0, 0, 1, 0]);
         message.extend(match value {
             Value::Text(_) => vec![0xe7, 0x40, 0x1f, 9, 4, 0xd0, 0, 52],
-            Value::Bytes(_) => vec![0xa5, 0x40, 0x1f],
+            Value::Bytes(_) | Value::Null => vec![0xa5, 0x40, 0x1f],
             Value::Int(_) => vec![0x26, 4],
             Value::BigInt(_) => vec![0x26, 8],
             Value::Bit(_) => vec![0x68, 1],
@@ -125,6 +127,7 @@ pub(crate) fn rows(columns: &[&str], rows: &[Vec<Value>]) -> Vec<u8> {
             message.extend(match value {
                 Value::Text(text) => sized(&utf16(text)),
                 Value::Bytes(bytes) => sized(bytes),
+                Value::Null => vec![0xff, 0xff],
                 Value::Int(number) => [&[4], &number.to_le_bytes()[..]].concat(),
                 Value::BigInt(number) => [&[8], &number.to_le_bytes()[..]].concat(),
                 Value::Bit(bit) => vec![1, u8::from(*bit)],
