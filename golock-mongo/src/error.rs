@@ -20,7 +20,12 @@ pub(crate) fn failure(
 
 /// A command that the driver or the server failed.
 pub(crate) fn call_failed(operation: Operation, error: CallError) -> StoreError {
-    failure(operation, error.kind, error.source)
+    let kind = match error.kind {
+        // So says a connection, too, that was well and whose answer was spoiled on its way.
+        StoreErrorKind::Tls if operation != Operation::Connect => StoreErrorKind::Connection,
+        kind => kind,
+    };
+    failure(operation, kind, error.source)
 }
 
 /// Why a command failed.

@@ -102,7 +102,8 @@ impl Renewals<'_> {
         requests: &[RenewRequest],
         limit: Duration,
     ) -> Result<Vec<RenewAnswer>, StoreError> {
-        let answers = self.as_they_stand(requests).await?;
+        // Some were extended, so the failure is not of all: one row that can't be read must not cost the others their leases.
+        let answers = self.as_they_stand(requests).await.map_err(StoreError::of_a_part)?;
         let each = requests.iter().zip(answers).map(|(request, answer)| async move {
             match answer {
                 RenewAnswer::Lost(_) => self.one(request, limit).await,

@@ -20,19 +20,19 @@ pub(crate) fn failure(
 
 /// What the driver or the server failed.
 pub(crate) fn failed(operation: Operation, error: Error) -> StoreError {
-    failure(operation, kind(&error), error)
+    failure(operation, kind(operation, &error), error)
 }
 
 /// What failed after an earlier statement of the same call had taken effect.
 pub(crate) fn failed_halfway(operation: Operation, error: Error) -> StoreError {
-    failure(operation, kind(&error).of_a_part(), error)
+    failure(operation, kind(operation, &error).of_a_part(), error)
 }
 
 /// What failed in a transaction: nothing of it takes effect, unless it may have been the end of it that failed. What is said of
 /// rows, and of what may be done with them, is said before the end.
 pub(crate) fn failed_in_a_transaction(operation: Operation, error: Error) -> StoreError {
     use StoreErrorKind as Kind;
-    match kind(&error) {
+    match kind(operation, &error) {
         Kind::Conflict | Kind::TokenExhausted | Kind::Permission | Kind::SchemaMissing => {
             failed(operation, error)
         }
@@ -52,14 +52,18 @@ pub(crate) fn is_worth_another_try(error: &Error) -> bool {
     matches!(error, Error::Server(ServerError { code: 1020 | 1213 | 3101, .. }))
 }
 
-fn kind(error: &Error) -> StoreErrorKind {
+fn kind(operation: Operation, error: &Error) -> StoreErrorKind {
     use StoreErrorKind as Kind;
     match error {
         Error::Server(error) => server_kind(error.code),
         Error::Url(_) => Kind::Configuration,
         Error::Io(IoError::Tls(_)) => Kind::Tls,
-        // So rustls says that a certificate or a handshake was not as it should be.
-        Error::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => Kind::Tls,
+        // So rustls says that a certificate or a handshake was not as it should be; and later that an answer was spoiled on its way.
+        Error::Io(IoError::Io(error))
+            if error.kind() == io::ErrorKind::InvalidData && operation == Operation::Connect =>
+        {
+            Kind::Tls
+        }
         Error::Io(IoError::Io(_)) => Kind::Connection,
         Error::Driver(error) => match error {
             DriverError::NoClientSslFlagFromServer => Kind::Tls,
@@ -108,9 +112,11 @@ fn server_kind(code: u16) -> StoreErrorKind {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use golock_core::StoreErrorKind as Kind;
     use golock_core::store::Operation;
-    use mysql_async::{DriverError, Error, ServerError};
+    use mysql_async::{DriverError, Error, IoError, ServerError};
 
     use super::{failed, failed_halfway, is_table_missing};
 
@@ -149,6 +155,13 @@ mod tests {
         }
         assert!(is_table_missing(&failed(Operation::Acquire, server(1146))));
         assert!(!is_table_missing(&failed(Operation::Acquire, server(1054))));
+    }
+
+    #[test]
+    fn answer_that_was_spoiled_on_its_way_leaves_the_outcome_open() {
+        let spoiled = || Error::Io(IoError::Io(io::ErrorKind::InvalidData.into()));
+        assert_eq!(failed(Operation::Connect, spoiled()).kind(), Kind::Tls);
+        assert_eq!(failed(Operation::Acquire, spoiled()).kind(), Kind::Connection);
     }
 
     #[test]

@@ -84,6 +84,27 @@ pub(crate) async fn rows_of_others_are_told_or_passed_over(server: Arc<Server>) 
     assert_eq!((&listed[0].name, listed[0].lock_by.as_str()), (&held, "(unreadable)"));
 }
 
+/// The others are renewed, so the engine has to be told to ask for each by itself.
+pub(crate) async fn row_that_can_not_be_read_costs_no_other_lease(server: Arc<Server>) {
+    let (store, rows) = store_and_rows(server.url()).await;
+    let mut renewals = Vec::new();
+    for at in 0..3 {
+        let name = name(&format!("beside-{at}"));
+        let (grant, token) = take(&store, &name).await;
+        renewals.push(RenewRequest::new(name, grant, token, LONG));
+    }
+    let damaged = doc! { "_id": renewals[1].name.as_str() };
+    rows.update_one(damaged, doc! { "$unset": { "expiresAt": true } }).await.unwrap();
+
+    let error = store.renew(&renewals).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Other, "{}", said(&error));
+    for (at, renewal) in renewals.iter().enumerate() {
+        let alone = store.renew(std::slice::from_ref(renewal)).await;
+        let renewed = matches!(alone.as_deref(), Ok([RenewAnswer::Renewed { .. }]));
+        assert_eq!(renewed, at != 1, "{at}: {alone:?}");
+    }
+}
+
 pub(crate) async fn more_locks_than_a_batch_holds_are_listed(server: Arc<Server>) {
     let url = server.url();
     let (store, _) = store_and_rows(url).await;
