@@ -4,13 +4,14 @@
 //! A client that hangs up drops the handler's future, and with it the lock: golock gives it back.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::post;
-use golock_core::{Error, ErrorKind, LockOptions, Locker};
+use golock_postgres::{Error, LockOptions, Locker};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,14 +37,19 @@ async fn import(
             lock.token()
         })
         .await
-        .map_err(|error| (status(&error), error.to_string()))?;
+        .map_err(refusal)?;
     Ok(format!("imported under token {token}\n"))
 }
 
-fn status(error: &Error) -> StatusCode {
-    match error.kind() {
-        ErrorKind::Held | ErrorKind::WaitTimeout => StatusCode::CONFLICT,
-        ErrorKind::Invalid => StatusCode::BAD_REQUEST, // a tenant of more than 255 bytes
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    }
+fn refusal(error: Error) -> (StatusCode, String) {
+    let status = match &error {
+        // With a source it is not contention: the database did not answer for as long as the wait lasted.
+        Error::Held { .. } | Error::WaitTimeout { source: None, .. } => StatusCode::CONFLICT,
+        Error::Invalid(_) => StatusCode::BAD_REQUEST, // a tenant of more than 255 bytes
+        _ => {
+            println!("{error}: {:?}", error.source());
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    };
+    (status, error.to_string())
 }

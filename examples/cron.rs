@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use golock_core::LockOptions;
+use golock_postgres::LockOptions;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use golock_core::{FencingToken, LockOptions};
+use golock_postgres::{FencingToken, LockOptions};
 use tokio_postgres::{Client, NoTls};
 
 #[tokio::main]

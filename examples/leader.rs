@@ -2,24 +2,29 @@
 //! `cargo run --example leader`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use std::pin::pin;
 use std::time::Duration;
 
-use golock_core::{LockOptions, LockWatch};
+use golock_postgres::{LockOptions, LockWatch};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let locker = golock_postgres::connect(&golock_examples::database_url()).await?;
     let office = LockOptions::new("leader").lock_at_most(Duration::from_secs(10)).auto_renew(true);
+    let mut stopped = pin!(tokio::signal::ctrl_c());
     loop {
         println!("waiting for the office");
-        let lock = locker.lock(office.clone()).await?;
+        let lock = tokio::select! {
+            lock = locker.lock(office.clone()) => lock?,
+            stopped = &mut stopped => return Ok(stopped?),
+        };
         println!("leading under token {}", lock.token());
         tokio::select! {
             biased;
             // Ready before anybody else can lead: `lead` is dropped where it stands.
             reason = lock.lost() => println!("no longer the leader: {reason}"),
             () = lead(lock.watch()) => {}
-            stopped = tokio::signal::ctrl_c() => {
+            stopped = &mut stopped => {
                 stopped?;
                 lock.unlock().await?; // the next one leads at once, not after the lease
                 locker.shutdown(Duration::from_secs(5)).await;

@@ -8,9 +8,9 @@ use crate::{FencingToken, Label, LockName, StoreError};
 /// Why a lock was not granted, kept or given back.
 ///
 /// Contention ([`is_held`](Self::is_held)), a lost lease ([`is_lost`](Self::is_lost)) and a store that did not
-/// answer ([`is_transient`](Self::is_transient)) are told apart; no driver's type shows. Each message names
-/// the lock, and its [source](std::error::Error::source) the backend and operation where one was involved; none contains a password.
-#[derive(Debug, thiserror::Error)]
+/// answer ([`is_transient`](Self::is_transient)) are told apart; no driver's type shows. The message names
+/// the lock that it is about, and its [source](std::error::Error::source) the backend and operation where one was involved; none contains a password.
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The options can't be right; nothing was sent.
@@ -41,7 +41,7 @@ pub enum Error {
         source: Option<StoreError>,
     },
 
-    /// The lease was lost before the lock was released, or the work it guarded had ended.
+    /// The lease was lost before the lock was released, or before the work it guarded had ended.
     #[error("lock {name:?} was lost: {reason}")]
     #[non_exhaustive]
     Lost {

@@ -30,5 +30,5 @@ pub use memory::MemoryStore;
 pub use name::LockName;
 pub use options::LockOptions;
 #[doc(no_inline)]
-pub use store::{LockStore, StoreError, StoreErrorKind};
+pub use store::{LockInfo, LockStore, StoreError, StoreErrorKind};
 pub use token::FencingToken;

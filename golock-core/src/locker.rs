@@ -20,8 +20,9 @@ use crate::{Error, FencingToken, Lock, LockName, LockOptions, LockWatch, LockerB
 ///
 /// It is built in a tokio runtime (with time enabled) and does all its work on a task of that runtime, the
 /// *keeper*; its futures may be awaited, and its locks dropped, anywhere. When the last handle is gone the keeper
-/// finishes what is under way and ends. From code that is not async, use
-/// [`Handle::block_on`](tokio::runtime::Handle::block_on).
+/// finishes what is under way and ends. Work that blocks all threads of that runtime stops the keeper, and so the renewals: hand it to
+/// [`spawn_blocking`](tokio::task::spawn_blocking). Code that is not async uses
+/// [`Handle::block_on`](tokio::runtime::Handle::block_on) of a runtime with threads of its own (`multi_thread`) that outlives its locks.
 ///
 /// A lock is not re-entrant: a name that this locker holds is refused like any other, and the refusal says
 /// `by_self`. Fairness holds within a locker (first come first served per name), not between processes.
@@ -62,8 +63,9 @@ impl Locker {
 
     /// Locks a name if it is free, and waits for no holder.
     ///
-    /// One round trip when the name is free. Behind others of this process in line for the name nothing is sent: it is refused by
-    /// what is known, or by the answer that is on its way. While a lock of this process on the name is being given back, the store's confirmation is waited for first.
+    /// One round trip when the name is free. If others of this process already wait for the name, nothing is sent: it is refused by what
+    /// the last answer said of the holder, or by the answer that they are waiting for. If a lock of this process on the name is just
+    /// being given back, the store's confirmation is waited for first.
     ///
     /// # Errors
     /// [`Error::Held`] says who holds it, for how long, and what remains; [`Error::Invalid`]; [`Error::Store`];
@@ -82,8 +84,8 @@ impl Locker {
     /// last try takes.
     ///
     /// # Errors
-    /// As [`try_lock`](Self::try_lock), once the wait is over; a store that fails transiently is asked again
-    /// within it.
+    /// As [`try_lock`](Self::try_lock), once the wait is over. A store that fails transiently is asked again until then: what it
+    /// failed with at last is the source of [`Error::WaitTimeout`]. Who sets no `wait` waits until the store is back.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the line; what may have been granted is given back in the background.
@@ -96,7 +98,7 @@ impl Locker {
     /// `work` is dropped, at whatever `.await` it stands, when the lease can't be kept: before the lease ends
     /// on the server. So it can't overlap with another holder's, except for what it leaves running elsewhere
     /// (tasks it spawned, statements on a server): pass them the token. Its value is returned if it ended in
-    /// time.
+    /// time; of work that can fail that is a `Result`, hence `.await??`. With a `wait` of zero it runs now or not at all.
     ///
     /// ```
     /// # use golock_core::{LockOptions, Locker, MemoryStore};
@@ -197,6 +199,8 @@ impl Locker {
 
     /// Frees a name at once, whoever holds it. **Its holder may still be at work** until its next renewal: only
     /// the token (a newer one is returned) protects until then. `None` if nobody holds it.
+    ///
+    /// Others of the holder's own locker wait until that one learns of it: without `auto_renew`, until the lease would have been over.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Store`].

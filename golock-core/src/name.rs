@@ -76,6 +76,13 @@ impl FromStr for LockName {
     }
 }
 
+impl From<LockName> for String {
+    /// For [`LockOptions::new`](crate::LockOptions::new): to lock what [`Locker::list`](crate::Locker::list) has found.
+    fn from(name: LockName) -> Self {
+        (*name.0).to_owned()
+    }
+}
+
 impl AsRef<str> for LockName {
     fn as_ref(&self) -> &str {
         &self.0

@@ -18,7 +18,8 @@ pub use store::MongoStore;
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]
 pub use golock_core::{
-    self, Error, FencingToken, Lock, LockOptions, LockStore, LockWatch, Locker, LostReason,
+    self, Error, ErrorKind, FencingToken, Holder, Lock, LockInfo, LockName, LockOptions, LockStore,
+    LockWatch, Locker, LostReason, StoreError, StoreErrorKind,
 };
 
 /// A locker on the collection `golock` of the database that `url` names, or else of the database `golock`:

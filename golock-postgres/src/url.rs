@@ -71,6 +71,8 @@ fn what_is_wrong(error: &DriverError) -> String {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     if cause.starts_with("invalid value for option") {
         format!("the URL has an {cause}")
+    } else if cause.starts_with("unknown option") {
+        "the URL has an option that the driver does not know (a certificate authority of your own: SSL_CERT_FILE)".to_owned()
     } else {
         "the URL is not one of PostgreSQL: postgres://user:password@host:5432/database?option=value"
             .to_owned()
@@ -151,6 +153,8 @@ mod tests {
     fn a_wrong_option_is_named() {
         let error = parse("postgres://user:secret@host?sslmode=perhaps", WITHIN).unwrap_err();
         assert!(error.source().unwrap().to_string().contains("sslmode"));
+        let error = parse("postgres://user:secret@host?sslrootcert=ca.pem", WITHIN).unwrap_err();
+        assert!(error.source().unwrap().to_string().contains("does not know"));
     }
 
     #[test]

@@ -51,8 +51,8 @@ impl RedisStoreBuilder {
     }
 
     /// How long a name is remembered once it is free: its last token, and its last released grant. Default: 7 days.
-    /// At least a minute, and twice the request timeout; at most 100 years. After that, or twice that if its last lease was to last so long, the
-    /// server deletes its key (PEXPIRE).
+    /// At least a minute, and twice the request timeout; at most 100 years. Then the server deletes its key (PEXPIRE): after up to
+    /// twice that time, if its last lease was to last long.
     ///
     /// Tokens grow all the same, for a new one is never less than the server's time in µs. What is remembered counts
     /// only if the server's clock is set back.
@@ -74,7 +74,7 @@ impl RedisStoreBuilder {
     /// error is of the kind [`Unavailable`](StoreErrorKind::Unavailable). Default: none; 0 means none.
     ///
     /// It makes it less likely that a failover forgets a grant, and costs the replicas' round trip. It does not
-    /// exclude it: Sentinel may promote a replica that has not confirmed. See the durability section of the crate's page.
+    /// exclude it: Sentinel may promote a replica that has not confirmed. See *What it rests on* on the crate's page.
     pub fn wait_for_replicas(mut self, replicas: u32, timeout: Duration) -> Self {
         self.replicas = (replicas > 0).then_some(Replicas { count: replicas, within: timeout });
         self

@@ -25,7 +25,8 @@ pub use tool::ToolConnection;
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]
 pub use golock_core::{
-    self, Error, FencingToken, Lock, LockOptions, LockStore, LockWatch, Locker, LostReason,
+    self, Error, ErrorKind, FencingToken, Holder, Lock, LockInfo, LockName, LockOptions, LockStore,
+    LockWatch, Locker, LostReason, StoreError, StoreErrorKind,
 };
 
 /// A locker on the server at `url`, `redis://user:password@host:6379/0`, with keys that begin with `golock:`: see

@@ -13,7 +13,8 @@ const SCHEME: &str = "sqlite://";
 pub(crate) fn parse(url: &str) -> Result<PathBuf, StoreError> {
     let wrong = |why: &str| Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
     let Some(path) = url.strip_prefix(SCHEME) else {
-        return match url.contains("://") {
+        // What other libraries take for a URL, `sqlite:locks.db`, would be another file than `sqlite://locks.db`.
+        return match url.contains("://") || url.starts_with("sqlite:") {
             true => wrong("the URL is not one of SQLite: sqlite:///path/to/file, sqlite://relative/path"),
             false => Ok(PathBuf::from(url)),
         };
@@ -50,7 +51,14 @@ mod tests {
 
     #[test]
     fn urls_of_others_and_parameters_are_refused() {
-        for url in ["postgres://user:secret@host/db", "sqlite://a?mode=rw", "sqlite://a#b", "sqlite://%ff"] {
+        for url in [
+            "postgres://user:secret@host/db",
+            "sqlite://a?mode=rw",
+            "sqlite://a#b",
+            "sqlite://%ff",
+            "sqlite:locks.db",
+            "sqlite::memory:",
+        ] {
             let error = parse(url).unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Configuration);
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
