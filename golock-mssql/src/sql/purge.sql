@@ -7,8 +7,11 @@
 -- A row that another transaction has locked is in use, and stays (READPAST): to wait for it would keep all who lock one of
 -- the rows found so far waiting as well. Where READ_COMMITTED_SNAPSHOT is on (Azure's default) READPAST wants to be told that it
 -- is about locks, and row locks are all that it passes over.
-DECLARE @last VARBINARY(256);
-SELECT @last = MAX(name) FROM (SELECT TOP (@P4) name FROM {table} WITH (NOLOCK) WHERE name > @P3 ORDER BY name) AS page;
+DECLARE @last VARBINARY(256) = (
+    SELECT TOP (1) page.name
+    FROM (SELECT TOP (@P4) name FROM {table} WITH (NOLOCK) WHERE name > @P3 ORDER BY name) AS page
+    ORDER BY page.name DESC
+);
 DELETE FROM {table} WITH (ROWLOCK, READCOMMITTEDLOCK, READPAST)
 WHERE name > @P3 AND name <= @last
   AND expires_at <= DATEADD(MICROSECOND, -@P2, DATEADD(SECOND, -@P1, SYSUTCDATETIME()))
