@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-use golock_core::backend::all_or_error;
+use golock_core::backend::each_by_itself;
 use golock_core::store::{Operation, RenewAnswer, RenewRequest, StoreError, StoreErrorKind};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::doc;
 
 use crate::answers::{extended, renewed};
 use crate::error::call_failed;
@@ -47,13 +46,7 @@ impl Renewals<'_> {
     }
 
     async fn one(self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
-        let change = Change {
-            operation: DOING,
-            name: &request.name,
-            condition: Document::new(),
-            update: self.statements.renew(request),
-            limit,
-        };
+        let change = Change::of(DOING, &request.name, self.statements.renew(request)).within(limit);
         Ok(renewed(self.session.change(&change).await?.as_ref(), request))
     }
 
@@ -76,8 +69,7 @@ impl Renewals<'_> {
             }
             Ok(_) => self.as_they_stand_or_one_by_one(requests, limit).await,
             Err(error) if few && error.may_be_of_one_row() => {
-                let each = requests.iter().map(|request| self.one_of(request, limit));
-                all_or_error(join_all(each).await)
+                each_by_itself(requests, |request| self.one_of(request, limit)).await
             }
             Err(error) => Err(call_failed(DOING, error)),
         }
@@ -104,13 +96,13 @@ impl Renewals<'_> {
     ) -> Result<Vec<RenewAnswer>, StoreError> {
         // Some were extended, so the failure is not of all: one row that can't be read must not cost the others their leases.
         let answers = self.as_they_stand(requests).await.map_err(StoreError::of_a_part)?;
-        let each = requests.iter().zip(answers).map(|(request, answer)| async move {
+        each_by_itself(requests.iter().zip(answers), |(request, answer)| async move {
             match answer {
                 RenewAnswer::Lost(_) => self.one(request, limit).await,
                 answer => Ok(answer),
             }
-        });
-        all_or_error(join_all(each).await)
+        })
+        .await
     }
 
     /// Extends nothing: what is left of each lease, as a majority knows it. A row that a failover could take back is not

@@ -36,16 +36,28 @@ pub(crate) struct Session {
 
 /// A change of one row.
 pub(crate) struct Change<'a> {
-    pub(crate) operation: Operation,
-    pub(crate) name: &'a LockName,
+    operation: Operation,
+    name: &'a LockName,
     /// Of a row that this finds; empty: any.
-    pub(crate) condition: Document,
-    pub(crate) update: Document,
-    /// How long it may run on the server.
-    pub(crate) limit: Duration,
+    condition: Document,
+    update: Document,
+    /// How long it may run on the server, if not as long as any.
+    limit: Option<Duration>,
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    pub(crate) fn of(operation: Operation, name: &'a LockName, update: Document) -> Self {
+        Self { operation, name, condition: Document::new(), update, limit: None }
+    }
+
+    pub(crate) fn only(self, condition: Document) -> Self {
+        Self { condition, ..self }
+    }
+
+    pub(crate) fn within(self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
     /// Where there is no row, an acquire and a release make one; the others find nothing to do.
     fn makes_a_row(&self) -> bool {
         matches!(self.operation, Operation::Acquire | Operation::Release)
@@ -169,7 +181,7 @@ impl Session {
             "fields": Found::fields(),
             "collation": simple_collation(),
         };
-        let mut reply = self.write(change.operation, command, change.limit).await?;
+        let mut reply = self.write(change.operation, command, change.limit.unwrap_or(self.limit)).await?;
         match reply.remove("value") {
             Some(Bson::Document(row)) => Ok(Some(row)),
             _ => Ok(None),
@@ -178,7 +190,7 @@ impl Session {
 
     async fn insert(&self, change: &Change<'_>) -> Result<(), CallError> {
         let command = doc! { "insert": &self.collection, "documents": [{ "_id": change.name.as_str() }] };
-        match self.write(change.operation, command, change.limit).await {
+        match self.write(change.operation, command, change.limit.unwrap_or(self.limit)).await {
             Err(error) if !error.is_race() => Err(error),
             _ => Ok(()),
         }

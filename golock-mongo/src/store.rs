@@ -3,8 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use golock_core::backend::{Record, all_or_error};
+use golock_core::backend::{Record, each_by_itself};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -72,37 +71,20 @@ impl MongoStore {
     }
 
     async fn acquire_one(&self, request: &AcquireRequest) -> Result<AcquireAnswer, StoreError> {
-        let change = Change {
-            operation: Operation::Acquire,
-            name: &request.name,
-            condition: Document::new(),
-            update: self.statements.acquire(request),
-            limit: self.session.limit(),
-        };
+        let change = Change::of(Operation::Acquire, &request.name, self.statements.acquire(request));
         acquired(self.session.change(&change).await?.as_ref(), request)
     }
 
     async fn release_one(&self, request: &ReleaseRequest) -> Result<ReleaseAnswer, StoreError> {
-        let change = Change {
-            operation: Operation::Release,
-            name: &request.name,
-            condition: Document::new(),
-            update: self.statements.release(request),
-            limit: self.session.limit(),
-        };
+        let change = Change::of(Operation::Release, &request.name, self.statements.release(request));
         // As it was before.
         let found = self.session.change(&change).await?;
         Ok(Record::released(record(found.as_ref()), request.grant))
     }
 
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        let change = Change {
-            operation,
-            name,
-            condition: self.statements.alive(),
-            update: self.statements.fence(operation == Operation::ForceUnlock),
-            limit: self.session.limit(),
-        };
+        let update = self.statements.fence(operation == Operation::ForceUnlock);
+        let change = Change::of(operation, name, update).only(self.statements.alive());
         fenced(operation, self.session.change(&change).await?.as_ref())
     }
 
@@ -125,7 +107,7 @@ impl LockStore for MongoStore {
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        all_or_error(join_all(requests.iter().map(|request| self.acquire_one(request))).await)
+        each_by_itself(requests, |request| self.acquire_one(request)).await
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
@@ -133,18 +115,13 @@ impl LockStore for MongoStore {
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        all_or_error(join_all(requests.iter().map(|request| self.release_one(request))).await)
+        each_by_itself(requests, |request| self.release_one(request)).await
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
         let HandOverRequest { release, .. } = request;
-        let change = Change {
-            operation: Operation::HandOver,
-            name: &release.name,
-            condition: self.statements.held_by(release.grant),
-            update: self.statements.hand_over(request),
-            limit: self.session.limit(),
-        };
+        let change = Change::of(Operation::HandOver, &release.name, self.statements.hand_over(request))
+            .only(self.statements.held_by(release.grant));
         if let Some(row) = self.session.change(&change).await? {
             return Ok(handed_over(&row, request));
         }
@@ -185,7 +162,7 @@ impl LockStore for MongoStore {
             return Ok(Vec::new());
         }
         let mut names = doc! { "$gte": &request.prefix };
-        if let Some(end) = after_prefix(&request.prefix) {
+        if let Some(end) = request.text_after_prefix() {
             names.insert("$lt", end);
         }
         if let Some(after) = &request.after {
@@ -222,33 +199,5 @@ impl fmt::Debug for MongoStore {
             .field("database", &self.session.database())
             .field("collection", &self.session.collection())
             .finish_non_exhaustive()
-    }
-}
-
-/// The first name that comes after every name with this prefix, byte by byte: UTF-8 is ordered as its characters are.
-/// `None`: no name does.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut head = prefix.to_owned();
-    while let Some(last) = head.pop() {
-        // The range leaves out what is no character.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            head.push(next);
-            return Some(head);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::after_prefix;
-
-    #[test]
-    fn a_prefix_ends_before_the_next_character() {
-        assert_eq!(after_prefix(""), None);
-        assert_eq!(after_prefix("a%"), Some("a&".to_owned()));
-        assert_eq!(after_prefix("a\u{d7ff}"), Some("a\u{e000}".to_owned()));
-        assert_eq!(after_prefix("a\u{10ffff}"), Some("b".to_owned()));
-        assert_eq!(after_prefix("\u{10ffff}"), None);
     }
 }

@@ -1,35 +1,36 @@
 //! Names whose leases ended early while somebody waited: a change stream.
 
-use std::future::ready;
-
-use futures_util::stream::{self, StreamExt};
+use futures_util::StreamExt;
 use golock_core::LockName;
-use golock_core::store::{Wakeup, Wakeups};
+use golock_core::backend::listening;
+use golock_core::store::{Operation, Wakeup, Wakeups};
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use mongodb::change_stream::event::ChangeStreamEvent;
 use tracing::debug;
 
-/// Opens the stream when it is first polled. The driver opens it again by itself after a failure that it can get over,
-/// from where it was, so that nothing is missed; at any other it ends.
+use crate::error::call_failed;
+
+/// The driver opens the stream again by itself after a failure that it can get over, from where it was, so that nothing is missed;
+/// at any other it ends.
 pub(crate) fn stream(rows: Collection<Document>) -> Wakeups {
     let open = async move {
         match rows.watch().pipeline([freed()]).await {
-            Ok(events) => Some(events.with_type::<ChangeStreamEvent<Document>>()),
-            Err(error) => {
-                debug!(error = %error.kind, "no change stream");
-                None
-            }
+            Ok(events) => Ok(events.with_type::<ChangeStreamEvent<Document>>()),
+            Err(error) => Err(call_failed(Operation::Connect, error.into())),
         }
     };
-    let wakeups = stream::once(open).filter_map(ready).flat_map(|events| {
-        let freed = events
-            .map(|event| event.inspect_err(|error| debug!(error = %error.kind, "the change stream was lost")))
-            .take_while(|event| ready(event.is_ok()))
-            .filter_map(|event| ready(event.ok().and_then(|event| name_of(&event)).map(Wakeup::Freed)));
-        stream::once(ready(Wakeup::Listening)).chain(freed)
-    });
-    Box::pin(wakeups)
+    listening(open, |mut events| async move {
+        loop {
+            let event = events
+                .next()
+                .await?
+                .inspect_err(|error| debug!(error = %error.kind, "the change stream was lost"));
+            if let Some(name) = name_of(&event.ok()?) {
+                return Some((Wakeup::Freed(name), events));
+            }
+        }
+    })
 }
 
 /// Whatever ends a lease early sets `freedAt` if somebody waits, the next grant clears it. A change that is about as large as its row is

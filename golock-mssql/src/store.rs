@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Creation, Table, micros, page_by_page};
+use golock_core::backend::{Creation, Table, each_by_itself, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, Operation, ReleaseAnswer,
     ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -140,16 +140,14 @@ impl LockStore for MssqlStore {
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
         self.table_is_there().await?;
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            let (name, grant, (seconds, micros)) = (key(&request.name), request.grant, parts(request.lease));
-            let parameters: [&dyn ToSql; 5] =
-                [&name, &grant.as_bytes().as_slice(), &request.lock_by.as_str(), &seconds, &micros];
-            let rows = self.acquiring.query(Operation::Acquire, &self.statements.acquire, &parameters).await;
-            let rows = rows.map_err(|error| error.of_a_part_if(!answers.is_empty()))?;
-            answers.push(acquired(rows.first())?);
-        }
-        Ok(answers)
+        each_by_itself(requests, |request| async move {
+            let (name, (seconds, micros)) = (key(&request.name), parts(request.lease));
+            let (grant, lock_by) = (request.grant.as_bytes().as_slice(), request.lock_by.as_str());
+            let parameters: [&dyn ToSql; 5] = [&name, &grant, &lock_by, &seconds, &micros];
+            let sql = &self.statements.acquire;
+            acquired(self.acquiring.query(Operation::Acquire, sql, &parameters).await?.first())
+        })
+        .await
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
@@ -181,16 +179,14 @@ impl LockStore for MssqlStore {
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
         self.table_is_there().await?;
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            let (name, grant, (seconds, micros)) =
-                (key(&request.name), request.grant, parts(request.lock_at_least));
-            let parameters: [&dyn ToSql; 4] = [&name, &grant.as_bytes().as_slice(), &seconds, &micros];
-            let rows = self.releasing.query(Operation::Release, &self.statements.release, &parameters).await;
-            let rows = rows.map_err(|error| error.of_a_part_if(!answers.is_empty()))?;
-            answers.push(released(rows.first())?);
-        }
-        Ok(answers)
+        each_by_itself(requests, |request| async move {
+            let (name, (seconds, micros)) = (key(&request.name), parts(request.lock_at_least));
+            let parameters: [&dyn ToSql; 4] =
+                [&name, &request.grant.as_bytes().as_slice(), &seconds, &micros];
+            let sql = &self.statements.release;
+            released(self.releasing.query(Operation::Release, sql, &parameters).await?.first())
+        })
+        .await
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {

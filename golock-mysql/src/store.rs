@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Table, page_by_page};
+use golock_core::backend::{Table, ask_again, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -224,20 +224,14 @@ impl LockStore for MysqlStore {
     /// over.
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
         let mut renewals = self.renewals(&self.renewing, requests, Locked::Skip).await?;
-        let busy: Vec<usize> = (0..).zip(&renewals).filter(|(_, it)| it.is_busy).map(|(at, _)| at).collect();
-        if !busy.is_empty() {
-            let again: Vec<RenewRequest> = busy.iter().map(|at| requests[*at].clone()).collect();
-            let again = if requests.len() == 1 {
-                let _turn = self.patience.lock().await;
-                self.renewals(&self.releasing, &again, Locked::Wait).await?
-            } else {
-                let again = self.renewals(&self.renewing, &again, Locked::Skip).await;
-                again.map_err(|error| error.of_a_part_if(busy.len() < requests.len()))?
-            };
-            for (at, renewal) in busy.into_iter().zip(again) {
-                renewals[at] = renewal;
+        let again = async |busy: Vec<RenewRequest>| {
+            if requests.len() > 1 {
+                return self.renewals(&self.renewing, &busy, Locked::Skip).await;
             }
-        }
+            let _turn = self.patience.lock().await;
+            self.renewals(&self.releasing, &busy, Locked::Wait).await
+        };
+        ask_again(requests, &mut renewals, |renewal| renewal.is_busy, again).await?;
         Ok(renewals.into_iter().map(|renewal| renewal.answer).collect())
     }
 
@@ -249,15 +243,11 @@ impl LockStore for MysqlStore {
         let text = self.statements.release_many(requests);
         let replies = self.call(&self.releasing, Operation::Release, &text).await?;
         let outcomes = last_rows(replies, AFTER).into_iter().next().map(released_of_many).transpose()?;
-        let outcomes = counted(Operation::Release, requests.len(), outcomes.unwrap_or_default())?;
-        let left: Vec<ReleaseRequest> = requests
-            .iter()
-            .zip(&outcomes)
-            .filter(|(_, outcome)| outcome.is_none())
-            .map(|(request, _)| request.clone())
-            .collect();
-        let mut later = self.releases(&left).await.map_err(StoreError::of_a_part)?.into_iter();
-        Ok(outcomes.into_iter().filter_map(|outcome| outcome.or_else(|| later.next())).collect())
+        let mut outcomes = counted(Operation::Release, requests.len(), outcomes.unwrap_or_default())?;
+        let again =
+            async |left: Vec<ReleaseRequest>| Ok(self.releases(&left).await?.into_iter().map(Some).collect());
+        ask_again(requests, &mut outcomes, Option::is_none, again).await?;
+        counted(Operation::Release, requests.len(), outcomes.into_iter().flatten().collect())
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {

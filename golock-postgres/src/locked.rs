@@ -5,6 +5,7 @@
 //! until the request is alone, half of which wait, 0.1 s at most: of 10,000 leases with one locked row, one is lost if the row
 //! stays locked. (An acquire of many just answers that it lost the race for such a row, and the engine asks for it alone.)
 
+use golock_core::backend::ask_again;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::error::failure;
@@ -20,21 +21,13 @@ pub(crate) async fn answered<R: Clone, A>(
     [soon, patiently]: [&Sizes; 2],
     ask: impl AsyncFnOnce(&str, &[R]) -> Result<Vec<Option<A>>, StoreError> + Clone,
 ) -> Result<Vec<A>, StoreError> {
-    let in_company = requests.len() > 1;
     let mut answers = ask.clone()(soon.of(requests.len()), requests).await?;
     for _ in 0..PATIENT_TRIES {
-        let unanswered = requests.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
-        let left: Vec<R> = unanswered.map(|(request, _)| request.clone()).collect();
-        if left.is_empty() {
-            break;
-        }
-        let later = ask.clone()(patiently.of(requests.len()), &left).await;
-        let later = later.map_err(|error| error.of_a_part_if(in_company))?;
-        let places = answers.iter_mut().filter(|answer| answer.is_none());
-        places.zip(later).for_each(|(place, answer)| *place = answer);
+        let patiently = async |left: Vec<R>| ask.clone()(patiently.of(requests.len()), &left).await;
+        ask_again(requests, &mut answers, Option::is_none, patiently).await?;
     }
     answers.into_iter().collect::<Option<_>>().ok_or_else(|| {
         let why = "the row changed whenever it was looked at";
-        failure(operation, StoreErrorKind::Conflict, why).of_a_part_if(in_company)
+        failure(operation, StoreErrorKind::Conflict, why).of_a_part_if(requests.len() > 1)
     })
 }

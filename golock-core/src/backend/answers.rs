@@ -1,5 +1,7 @@
 //! Answers to many requests.
 
+use futures_util::future::join_all;
+
 use crate::store::StoreError;
 
 /// The answers in the order of the requests, each given with the place of its request, counted from 0.
@@ -11,6 +13,52 @@ pub fn in_order<A>(requests: usize, answers: impl IntoIterator<Item = (usize, A)
         *places.get_mut(at)? = Some(answer);
     }
     places.into_iter().collect()
+}
+
+/// The answers to requests that are sent each by itself, all at once: [`all_or_error`].
+///
+/// # Errors
+/// As [`all_or_error`].
+///
+/// # Cancel safety
+/// Dropping the future drops each of them, as `one` has it.
+pub async fn each_by_itself<R, A, F>(
+    requests: impl IntoIterator<Item = R>,
+    one: impl FnMut(R) -> F,
+) -> Result<Vec<A>, StoreError>
+where
+    F: Future<Output = Result<A, StoreError>>,
+{
+    all_or_error(join_all(requests.into_iter().map(one)).await)
+}
+
+/// Asks once more for what is open after a first call, and puts the answers into their places.
+///
+/// # Errors
+/// That of `again`; it denies none of what the first call did.
+///
+/// # Cancel safety
+/// Dropping the future drops `again`.
+pub async fn ask_again<R: Clone, A>(
+    requests: &[R],
+    answers: &mut [A],
+    is_open: impl Fn(&A) -> bool,
+    again: impl AsyncFnOnce(Vec<R>) -> Result<Vec<A>, StoreError>,
+) -> Result<(), StoreError> {
+    let open: Vec<R> = requests
+        .iter()
+        .zip(&*answers)
+        .filter(|(_, answer)| is_open(answer))
+        .map(|(request, _)| request.clone())
+        .collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let is_a_part = open.len() < requests.len();
+    let later = again(open).await.map_err(|error| error.of_a_part_if(is_a_part))?;
+    let places = answers.iter_mut().filter(|answer| is_open(answer));
+    places.zip(later).for_each(|(place, answer)| *place = answer);
+    Ok(())
 }
 
 /// The answers to requests of which each was served by itself; or the one error that stands for all, and says that nothing was done
@@ -32,7 +80,7 @@ pub fn all_or_error<A>(
 
 #[cfg(test)]
 mod tests {
-    use super::{all_or_error, in_order};
+    use super::{all_or_error, ask_again, in_order};
     use crate::store::{Operation, StoreError, StoreErrorKind as Kind};
 
     #[test]
@@ -52,5 +100,23 @@ mod tests {
         assert_eq!(kind_of(vec![Ok(1), failed(Kind::Unavailable)]), Err(Kind::Timeout));
         assert_eq!(kind_of(vec![Ok(1), failed(Kind::TokenExhausted)]), Err(Kind::Other));
         assert_eq!(kind_of(vec![failed(Kind::Permission), failed(Kind::Connection)]), Err(Kind::Connection));
+    }
+    #[tokio::test]
+    async fn what_is_open_is_asked_for_again() {
+        let is_open = |answer: &Option<char>| answer.is_none();
+        let mut answers = [Some('a'), None, Some('c'), None];
+        let again = async |open: Vec<u8>| {
+            assert_eq!(open, [1, 3]);
+            Ok(vec![Some('b'), None])
+        };
+        ask_again(&[0, 1, 2, 3], &mut answers, is_open, again).await.unwrap();
+        assert_eq!(answers, [Some('a'), Some('b'), Some('c'), None]);
+
+        let refused = async |_| Err(StoreError::new("test", Operation::Release, Kind::Permission, "no"));
+        let error = ask_again(&[0, 1, 2, 3], &mut answers, is_open, refused).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Permission.of_a_part());
+        let error = ask_again(&[0], &mut [None], is_open, refused).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Permission, "nothing was done before");
+        ask_again(&[0], &mut answers[..1], is_open, refused).await.unwrap();
     }
 }

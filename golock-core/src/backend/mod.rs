@@ -15,7 +15,7 @@ mod time;
 pub mod tls;
 mod wakeups;
 
-pub use self::answers::{all_or_error, in_order};
+pub use self::answers::{all_or_error, ask_again, each_by_itself, in_order};
 pub use self::creation::Creation;
 pub use self::pages::page_by_page;
 pub use self::record::Record;

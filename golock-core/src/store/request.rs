@@ -134,10 +134,20 @@ impl ListRequest {
     /// ```
     pub fn after_prefix(&self) -> Vec<u8> {
         // No byte of UTF-8 is 255.
-        match self.prefix.as_bytes().split_last() {
-            Some((last, head)) => [head, &[last.saturating_add(1)]].concat(),
-            None => vec![u8::MAX],
+        self.text_after_prefix().map_or_else(|| vec![u8::MAX], String::into_bytes)
+    }
+
+    /// The same as text, for stores that keep text: UTF-8 is ordered as its characters are. `None`: nothing comes after them.
+    pub fn text_after_prefix(&self) -> Option<String> {
+        let mut head = self.prefix.clone();
+        while let Some(last) = head.pop() {
+            // The range leaves out what is no character.
+            if let Some(next) = (last..=char::MAX).nth(1) {
+                head.push(next);
+                return Some(head);
+            }
         }
+        None
     }
 }
 
@@ -146,10 +156,18 @@ mod tests {
     use super::ListRequest;
 
     #[test]
-    fn a_prefix_ends_before_the_next_byte() {
-        let after = |prefix| ListRequest::new(prefix, 1).after_prefix();
-        assert_eq!(after(""), [255]);
-        assert_eq!(after("a%"), b"a&");
-        assert!("\u{10ffff}".as_bytes() < &*after(""));
+    fn a_prefix_ends_before_the_next_character() {
+        for (prefix, text) in [
+            ("", None),
+            ("a%", Some("a&")),
+            ("a\u{d7ff}", Some("a\u{e000}")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{10ffff}", None),
+        ] {
+            let request = ListRequest::new(prefix, 1);
+            assert_eq!(request.text_after_prefix().as_deref(), text);
+            assert_eq!(request.after_prefix(), text.map_or(&[255][..], str::as_bytes));
+        }
+        assert!("\u{10ffff}\u{10ffff}".as_bytes() < &[255][..]);
     }
 }
