@@ -85,6 +85,8 @@ impl LockOptions {
     }
 
     /// Renews the lease, at a third of it, for as long as the [`Lock`](crate::Lock) lives. Default: off.
+    ///
+    /// It begins when the caller has the lock: one that was granted to a future that nobody polls runs out with its lease.
     pub fn auto_renew(mut self, auto_renew: bool) -> Self {
         self.auto_renew = auto_renew;
         self
