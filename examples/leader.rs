@@ -16,7 +16,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("waiting for the office");
         let lock = tokio::select! {
             lock = locker.lock(office.clone()) => lock?,
-            stopped = &mut stopped => return Ok(stopped?),
+            stopped = &mut stopped => {
+                locker.shutdown(Duration::from_secs(5)).await; // what may be granted by now is given back
+                return Ok(stopped?);
+            }
         };
         println!("leading under token {}", lock.token());
         tokio::select! {

@@ -22,7 +22,9 @@ pub(crate) fn failure(
 pub(crate) fn call_failed(operation: Operation, error: CallError) -> StoreError {
     let kind = match error.kind {
         // So says a connection, too, that was well and whose answer was spoiled on its way.
-        StoreErrorKind::Tls if operation != Operation::Connect => StoreErrorKind::Connection,
+        StoreErrorKind::Tls if error.on_a_connection && operation != Operation::Connect => {
+            StoreErrorKind::Connection
+        }
         kind => kind,
     };
     failure(operation, kind, error.source)
@@ -36,6 +38,8 @@ pub(crate) struct CallError {
     kind: StoreErrorKind,
     /// It is done, but not known to the majority.
     unacknowledged: bool,
+    /// One that was open, or about to be: the command may have been sent.
+    on_a_connection: bool,
     source: Box<dyn StdError + Send + Sync>,
 }
 
@@ -59,13 +63,19 @@ impl CallError {
         let code = error.get_i32("code").unwrap_or(0);
         let message = error.get_str("errmsg").unwrap_or("no message");
         let source = format!("error {code}: {message}").into();
-        Self { code, kind: kind(code, message), unacknowledged: false, source }
+        Self { code, kind: kind(code, message), unacknowledged: false, on_a_connection: false, source }
     }
 
     /// Somebody deleted it while it was at work.
     pub(crate) fn row_vanished() -> Self {
         let source = "the row was deleted just now".into();
-        Self { code: 0, kind: StoreErrorKind::Conflict, unacknowledged: false, source }
+        Self {
+            code: 0,
+            kind: StoreErrorKind::Conflict,
+            unacknowledged: false,
+            on_a_connection: false,
+            source,
+        }
     }
 
     /// Nothing came back, or not even a connection.
@@ -97,7 +107,8 @@ impl From<DriverError> for CallError {
             kind => (0, driver_kind(kind)),
         };
         // Without the driver's labels and the bytes of the server's reply, which `DriverError` would print as well.
-        Self { code, kind, unacknowledged: false, source: error.kind }
+        let on_a_connection = matches!(*error.kind, ErrorKind::Io(_));
+        Self { code, kind, unacknowledged: false, on_a_connection, source: error.kind }
     }
 }
 

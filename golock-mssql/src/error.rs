@@ -38,7 +38,7 @@ pub(crate) fn call_failed(operation: Operation, error: DriverError) -> StoreErro
 /// Not so if it has waited for a lock for too long (1222): whether the transaction is rolled back then depends on where in the
 /// batch it waited, and on a session with an open transaction the next grant would be committed by nobody.
 pub(crate) fn is_worth_another_try(error: &DriverError) -> bool {
-    matches!(error.code(), Some(DEADLOCK | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX))
+    matches!(error.code(), Some(DEADLOCK | MOVED | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX))
 }
 
 /// A session that could not be opened, on a database that `was_there` before or was never seen.
@@ -86,6 +86,8 @@ fn kind_of(error: &DriverError, operation: Operation) -> StoreErrorKind {
 }
 
 const DEADLOCK: u32 = 1205;
+/// What a scan without locks was reading has moved: nothing is done yet.
+const MOVED: u32 = 601;
 const UPDATE_CONFLICT: u32 = 3960;
 const DUPLICATE_KEY: u32 = 2627;
 const DUPLICATE_KEY_OF_INDEX: u32 = 2601;
@@ -104,7 +106,7 @@ fn number_kind(number: u32, operation: Operation) -> StoreErrorKind {
         // No such table, column, schema; values don't fit the columns.
         207 | 208 | 213 | 257 | 2760 | 8152 | 2628 => Kind::SchemaMissing,
         // Deadlock, LOCK_TIMEOUT, snapshot; two that insert one name.
-        DEADLOCK | 1222 | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX => Kind::Conflict,
+        DEADLOCK | MOVED | 1222 | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX => Kind::Conflict,
         // The database; the database in recovery or a mirror; a read-only replica.
         3906 | 3908 | 978 => Kind::ReadOnly,
         // No such database, or not for this login.
@@ -146,6 +148,7 @@ mod tests {
             (208, Kind::SchemaMissing),
             (207, Kind::SchemaMissing),
             (1205, Kind::Conflict),
+            (601, Kind::Conflict),
             (1222, Kind::Conflict),
             (3960, Kind::Conflict),
             (2627, Kind::Conflict),

@@ -75,7 +75,8 @@ impl PostgresStore {
     }
 
     /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The
-    /// first call of a lock does the same. If all sessions are in use, it waits for one.
+    /// first call of a lock does the same. If all sessions are in use, it waits for one. It takes four times the request timeout at
+    /// most.
     ///
     /// # Errors
     /// [`StoreError`], transient if the server could not be reached in time.
@@ -88,8 +89,8 @@ impl PostgresStore {
             self.table_is_there().await?;
             self.acquiring.ready().await
         };
-        timeout(self.request_timeout.saturating_mul(2), ready).await.unwrap_or_else(|_| {
-            let why = "no answer within twice the request timeout";
+        timeout(self.request_timeout.saturating_mul(4), ready).await.unwrap_or_else(|_| {
+            let why = "no answer within four times the request timeout";
             Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
         })
     }

@@ -70,14 +70,13 @@ impl Calls {
         .boxed()
     }
 
-    /// `remaining`: after this the lease is lost, whatever the answer.
     pub(super) fn extend(
         &self,
         request: RenewRequest,
-        remaining: Duration,
+        limit: Duration,
         reply: Reply<()>,
     ) -> BoxFuture<'static, Done> {
-        let (this, limit) = (self.clone(), self.limit.min(remaining));
+        let (this, limit) = (self.clone(), self.limit.min(limit));
         async move {
             let (sent, requests) = (this.clock.now(), [request]);
             let call = async { this.all(Operation::Renew, this.store.renew(&requests).await?) };

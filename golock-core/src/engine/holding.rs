@@ -30,6 +30,9 @@ const RENEW_TOGETHER: u32 = 10;
 const RENEW_WITHIN: u32 = 4;
 const RENEW_LIMIT: Duration = Duration::from_millis(100);
 
+/// How soon a lock that its caller has not taken yet is looked at again, at the soonest.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 /// Of no more than these each is renewed by itself when the renewal of all has failed: the parts of a thousand are no longer.
 const FEW: usize = 32;
 
@@ -140,7 +143,7 @@ impl Keeper {
     /// Renews all leases that are due, the earliest first, as many together as the store takes.
     pub(super) fn renew_due(&mut self) {
         let now = self.now();
-        let mut due = Vec::new();
+        let (mut due, mut untaken) = (Vec::new(), Vec::new());
         while let Some((at, grant)) = self.renewals.first().copied() {
             let Some(holding) = self.leases.get_mut(&grant) else { break };
             let term = holding.term.unwrap_or_default();
@@ -150,8 +153,10 @@ impl Keeper {
             self.renewals.pop_first();
             holding.renew_at = None;
             if !holding.lease.is_taken() {
-                // Its caller's future is not polled: a lock that nobody works under is not kept from others.
-                self.renew_later(grant, term / RETRY_AFTER);
+                // Its caller's future is not polled: a lock that nobody works under is not kept from others. It may be taken at
+                // the last moment, and is looked at the more often the nearer that is.
+                let pause = (term / RETRY_AFTER).min(holding.lease.remaining() / 4).max(LOOK_AGAIN);
+                untaken.push((grant, pause));
             } else if holding.lease.is_held() {
                 holding.over = holding.over.max(now.after(term));
                 due.push(holding.request(term));
@@ -160,6 +165,9 @@ impl Keeper {
         for batch in due.chunks_mut(self.calls.capabilities.max_batch.max(1)) {
             batch.sort_by(|a, b| a.name.cmp(&b.name));
             self.send(renewal(&self.calls, batch.to_vec()));
+        }
+        for (grant, pause) in untaken {
+            self.renew_later(grant, pause);
         }
         self.timers.set_to_first(&self.renewals, Timer::Renew);
     }
@@ -210,7 +218,9 @@ impl Keeper {
             Some(holding) if lease.is_held() => {
                 holding.over = holding.over.max(now.after(to));
                 let request = holding.request(to);
-                self.send(self.calls.extend(request, lease.remaining(), reply));
+                // Without renewals the lease is lost then, whatever the answer.
+                let limit = if holding.term.is_none() { lease.remaining() } else { Duration::MAX };
+                self.send(self.calls.extend(request, limit, reply));
             }
             _ => drop(reply.send(Err(lost(lease)))),
         }

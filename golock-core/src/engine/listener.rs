@@ -60,8 +60,10 @@ impl Keeper {
     pub(super) fn woken(&mut self, event: Option<Wakeup>) {
         match event {
             Some(Wakeup::Listening) => {
-                self.listener.listening.get_or_insert(self.calls.clock.now());
-                self.unmark_lines();
+                if !self.listener.is_listening() {
+                    self.listener.listening = Some(self.calls.clock.now());
+                    self.unmark_lines();
+                }
                 self.freed_any();
             }
             Some(Wakeup::Freed(name)) => {

@@ -229,5 +229,9 @@ async fn marks_are_set_anew_once_the_listener_is_back() {
     store.tell(Wakeup::Listening);
     settle().await;
     assert_eq!(store.count(Operation::MarkWaiting), marked + 1);
+    // Some were missed, and nothing else.
+    store.tell(Wakeup::Listening);
+    settle().await;
+    assert_eq!(store.count(Operation::MarkWaiting), marked + 1);
     waiter.abort();
 }

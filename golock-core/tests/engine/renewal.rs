@@ -7,7 +7,7 @@ use golock_core::store::{Capabilities, Operation};
 use golock_core::{Lock, Locker, LostReason, MemoryStore, StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
-use crate::common::{Fate, LEASE, Scripted, ms, name, options, poll_once, secs, until};
+use crate::common::{Fate, LEASE, Scripted, ms, name, options, poll_once, secs, settle, until};
 
 async fn hold(locker: &Locker, number: usize) -> Vec<Lock> {
     hold_for(LEASE, locker, number).await
@@ -323,11 +323,27 @@ async fn lock_that_nobody_has_taken_is_not_renewed() {
 
 #[tokio::test(start_paused = true)]
 async fn lock_that_was_taken_late_is_renewed() {
-    let locker = Locker::new(Scripted::new());
-    let mut kept = pin!(locker.lock(options("job").auto_renew(true)));
-    assert!(poll_once(kept.as_mut()).is_pending());
-    sleep(LEASE * 3 / 4).await;
-    let lock = kept.await.unwrap();
-    sleep(LEASE * 2).await;
-    assert!(lock.is_held());
+    for percent in [10, 50, 75, 90, 98] {
+        let locker = Locker::new(Scripted::new());
+        let mut kept = pin!(locker.lock(options("job").auto_renew(true)));
+        assert!(poll_once(kept.as_mut()).is_pending());
+        settle().await;
+        sleep(LEASE * percent / 100).await;
+        let lock = kept.await.unwrap();
+        sleep(LEASE * 2).await;
+        assert!(lock.is_held(), "taken after {percent} % of its lease");
+    }
+}
+
+/// It is due at once, before its caller can have taken it.
+#[tokio::test(start_paused = true)]
+async fn lock_that_was_granted_late_is_renewed() {
+    for percent in [30, 60, 90, 98] {
+        let store = Scripted::new();
+        store.script_for(Operation::Acquire, [Fate::FINE.answering(secs(1) * percent / 100)]);
+        let locker = Locker::new(store);
+        let lock = locker.lock(options("job").lock_at_most(secs(1)).auto_renew(true)).await.unwrap();
+        sleep(secs(2)).await;
+        assert!(lock.is_held(), "granted after {percent} % of its lease");
+    }
 }

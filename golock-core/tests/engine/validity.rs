@@ -287,3 +287,14 @@ async fn extension_that_hangs_ends_with_the_lease_as_a_loss() {
     assert!(lock.extend(LEASE).await.unwrap_err().is_lost());
     assert_eq!(began.elapsed(), remaining);
 }
+
+/// A renewal may move its end meanwhile.
+#[tokio::test(start_paused = true)]
+async fn extension_of_a_renewed_lease_has_the_time_of_a_call() {
+    let store = Scripted::new();
+    let locker = Locker::new(store.clone());
+    let lock = locker.try_lock(options("job").lock_at_most(secs(1)).auto_renew(true)).await.unwrap();
+    store.script_for(Operation::Renew, [Fate::slow(secs(3))]);
+    lock.extend(secs(3600)).await.unwrap();
+    assert!(lock.remaining() > secs(3500));
+}

@@ -237,6 +237,7 @@ impl<O: Opener> Drop for InUse<O> {
         let silent = self.unanswered.filter(|since| since.elapsed() >= SILENCE);
         if let (Some(since), Some(pool)) = (silent, Object::pool(&opened)) {
             pool.retain(|other, _| other.answered > since);
+            pool.manager().openings.close_left_behind();
         }
         drop(Object::take(opened));
     }

@@ -74,6 +74,11 @@ impl<T: Send + 'static, E: Send + 'static> Openings<T, E> {
 }
 
 impl<T, E> Openings<T, E> {
+    /// Closes the sessions that were left behind and are open since.
+    pub(super) fn close_left_behind(&self) {
+        self.left().retain(|task| !task.is_finished());
+    }
+
     fn left(&self) -> MutexGuard<'_, VecDeque<Task<T, E>>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -210,3 +210,16 @@ async fn call_without_an_answer_leaves_those_that_are_answered_open() {
     drop(hanging);
     assert_eq!(number(&sessions).await, answered);
 }
+
+/// One that nobody waited for lies idle as well.
+#[tokio::test(start_paused = true)]
+async fn call_without_an_answer_closes_what_was_left_behind() {
+    let sessions = Sessions::new(Counting { takes: WITHIN / 2, ..Counting::default() }, 2, WITHIN);
+    let hasty = || timeout(WITHIN / 4, sessions.session());
+    let (one, other) = tokio::join!(hasty(), hasty());
+    assert!(one.is_err() && other.is_err());
+    sleep(WITHIN).await;
+    let hangs = sessions.call::<()>(Operation::Renew, async |_| std::future::pending().await);
+    assert!(timeout(WITHIN, hangs).await.is_err());
+    assert_eq!(number(&sessions).await, 2, "one was there before, and led to nobody");
+}
