@@ -136,7 +136,7 @@ impl Run {
     }
 
     /// # Errors
-    /// A grace that would begin before the lease is to be renewed.
+    /// Options that no lock can have, and a grace that would begin before the lease is to be renewed.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let (grace, lease) = (self.grace(), self.lease());
         if grace > lease / 2 {
@@ -144,7 +144,7 @@ impl Run {
                 "--grace ({grace:?}) must be at most half of --at-most ({lease:?}), which is renewed at a third"
             )));
         }
-        Ok(())
+        Ok(self.options(Duration::ZERO).validate()?)
     }
 
     /// Whether some of the wait is left after `waited`.

@@ -237,6 +237,10 @@ fn what_can_not_be_is_refused_in_one_line() {
     let mut long = place.golock("run");
     long.args([&"x".repeat(256), "--", "true"]);
     Said::by(long).failed(64);
+    // Before a server is asked for, which may be away for as long as it likes.
+    let mut nobody = place.golock("--store postgres://nobody@127.0.0.1:1/none run --wait forever");
+    nobody.args([&"x".repeat(256), "--", "true"]);
+    Said::by(nobody).failed(64);
     let mut no_directory = place.golock("--store sqlite:///nowhere/to/be/found.db ls");
     no_directory.env_remove("GOLOCK_STORE");
     Said::by(no_directory).failed(78);

@@ -92,6 +92,22 @@ impl LockOptions {
         self
     }
 
+    /// What a locker would find wrong with these options before it sends anything: for who reads them from a file, and wants to know
+    /// at the start.
+    ///
+    /// ```
+    /// use golock_core::LockOptions;
+    ///
+    /// assert!(LockOptions::new("nightly-report").validate().is_ok());
+    /// assert!(LockOptions::new("").validate().is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput`] says which is outside of its bounds.
+    pub fn validate(&self) -> Result<(), InvalidInput> {
+        self.clone().check().map(drop)
+    }
+
     /// The options, checked: what the engine works with.
     pub(crate) fn check(self) -> Result<Wanted, InvalidInput> {
         let lease = check_lease(self.lock_at_most)?;

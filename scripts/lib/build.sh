@@ -62,7 +62,8 @@ compile_and_build() {
   local context log=$logs/$1-prepare.log begun=$SECONDS
   if is_here "$(built_image "$1")"; then return; fi
   find_libclang
-  command -v cmake >/dev/null || install_packages cmake || die "cmake could not be installed"
+  command -v cmake >/dev/null && command -v make >/dev/null && command -v c++ >/dev/null ||
+    install_packages cmake make g++ || die "cmake could not be installed"
   say "compiling the server of $1 (log: $log)"
   context=$logs/$1-context
   rm -rf "$context"

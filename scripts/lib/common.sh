@@ -7,7 +7,9 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 logs=${CARGO_TARGET_DIR:-$repository/target}/test-servers
 
-say() { echo "$(basename "$0"): $*" >&2; }
+# What is said is seen, also where a command's own words are not wanted.
+exec 7>&2
+say() { echo "$(basename "$0"): $*" >&7; }
 
 die() {
   say "$*"
@@ -20,7 +22,8 @@ as_root() {
   elif command -v sudo >/dev/null; then
     sudo "$@"
   else
-    die "'$*' needs root, and there is no sudo"
+    say "'$*' needs root, and there is no sudo"
+    return 1
   fi
 }
 

@@ -32,7 +32,7 @@ wanted_servers() {
 # server_field ID NUMBER: what the table says of a server.
 server_field() {
   server_table | awk -v id="$1" -v field="$2" '$1 == id { print $field; found = 1 } END { exit !found }' ||
-    die "no such test server: $1 (there are: $(server_table | awk '{ print $1 }' | paste -sd' '))"
+    die "no such test server: $1 (there are: $(server_table | awk '{ print $1 }' | paste -sd ' ' -))"
 }
 
 public_image() { server_field "$1" 3; }

@@ -51,11 +51,17 @@ pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
     };
     let lock = tokio::select! {
         biased;
-        lock = acquire(&locker, arguments, begun) => lock?,
+        lock = acquire(&locker, arguments, begun) => lock,
         signal = signals.next_that_ends() => {
-            // What may have been granted meanwhile is given back.
             locker.shutdown(UNDONE_WITHIN).await;
             return Ok(code_of(signal));
+        }
+    };
+    let lock = match lock {
+        Ok(lock) => lock,
+        Err(failure) => {
+            locker.shutdown(UNDONE_WITHIN).await;
+            return Err(failure);
         }
     };
     let end = match Job::start(arguments, &lock) {
@@ -86,7 +92,8 @@ pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
     }
 }
 
-/// How long an interrupted acquire may take to be undone.
+/// How long what may have been granted to nobody may take to be given back: by an acquire that was interrupted, or whose answer was
+/// lost.
 const UNDONE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The program to start once more: this one, also if its file has been replaced meanwhile.
@@ -138,10 +145,17 @@ async fn acquire(locker: &Locker, arguments: &Run, begun: Instant) -> Result<Loc
     }
 }
 
+/// How often a lease is extended before its command begins.
+const FRESHENED: usize = 3;
+
 /// A grant counts from when it was asked for: one that a hung server gave late may be as good as over, and its command
 /// would be ended as soon as it began.
 async fn freshen(lock: &Lock, lease: Duration) -> Result<(), Error> {
-    while lock.remaining() <= lease / 2 {
+    // A server that is no quicker than that leaves the command what there is.
+    for _ in 0..FRESHENED {
+        if lock.remaining() > lease / 2 {
+            break;
+        }
         lock.extend(lease).await?;
     }
     Ok(())

@@ -53,11 +53,17 @@ impl Register {
             let has_grandchild = |token| writes.iter().any(|write| write.0 == token && write.2.is_none());
             let of_children =
                 writes.iter().rev().filter_map(|&(token, child, parent)| Some((token, child, parent?)));
-            found = of_children.into_iter().find(|&(token, ..)| token > after && has_grandchild(token));
-            found.is_some()
+            let mut holders = of_children.filter(|&(token, ..)| token > after && has_grandchild(token));
+            // One whose watchdog has just ended is none.
+            found = holders.next().map(|(token, child, watchdog)| Holder {
+                token,
+                child,
+                watchdog,
+                golock: parent(watchdog),
+            });
+            found.is_some_and(|holder| holder.golock > 1)
         });
-        let (token, child, watchdog) = found.unwrap();
-        Holder { token, child, watchdog, golock: parent(watchdog) }
+        found.unwrap()
     }
 
     /// Waits until nothing is left of a job.
