@@ -139,6 +139,8 @@ operating {
     force_unlock_ends_a_revoked_lease: "S5", [];
     /// A purge spares live, kept and revoked leases, and names that were freed only now.
     purge_spares_what_still_matters: "S3", [];
+    /// A purge counts for how long a name has been free from its release, not from its grant: a late acquire of that is refused.
+    purge_counts_from_the_release: "S3", [];
     /// A purge spares a name whose token is ahead of the server's clock: without it the next one would be smaller.
     purge_spares_tokens_ahead_of_the_clock: "S3", [Damage];
     /// A purge deletes names that have been free for long enough, and says how many.

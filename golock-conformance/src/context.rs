@@ -9,7 +9,7 @@ use golock_core::{GrantId, LockName, LockStore, Locker, StoreError, StoreErrorKi
 
 use crate::client::Client;
 use crate::fixture::{
-    Abilities, Connections, Damage, Fixture, Restart, RowLock, Sessions, SmallPool, Through,
+    Abilities, BoxError, Connections, Damage, Fixture, Restart, RowLock, Sessions, SmallPool, Through,
 };
 use crate::patience::Patience;
 
@@ -56,15 +56,7 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) async fn store_in(&self, space: &str) -> Arc<dyn LockStore> {
-        let mut patience = Patience::for_("a store");
-        loop {
-            match self.fixture.store(space).await {
-                Ok(store) => return store,
-                // Many clients at once on a busy machine: not what any case is about.
-                Err(error) if is_slow(&*error) => patience.pause().await,
-                Err(error) => panic!("the fixture opened no store: {}", chain(&*error)),
-            }
-        }
+        opened(|| self.fixture.store(space)).await
     }
 
     /// A space of this case's own, for one that damages data or counts rows. It is dropped at the end, if the
@@ -155,6 +147,21 @@ fn random() -> u64 {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u64(CALLS.fetch_add(1, Ordering::Relaxed));
     hasher.finish()
+}
+
+/// A store that the fixture opens, however long it takes: many clients at once on a busy machine are not what any case is about.
+pub(crate) async fn opened<F>(open: impl Fn() -> F) -> Arc<dyn LockStore>
+where
+    F: Future<Output = Result<Arc<dyn LockStore>, BoxError>>,
+{
+    let mut patience = Patience::for_("a store");
+    loop {
+        match open().await {
+            Ok(store) => return store,
+            Err(error) if is_slow(&*error) => patience.pause().await,
+            Err(error) => panic!("the fixture opened no store: {}", chain(&*error)),
+        }
+    }
 }
 
 fn is_slow(error: &(dyn Error + 'static)) -> bool {

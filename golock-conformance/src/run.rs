@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time;
 
 use crate::case::{Case, Need, cases};
-use crate::context::{Context, SHARED_SPACE, chain};
+use crate::context::{Context, SHARED_SPACE};
 use crate::effort;
 use crate::fixture::Fixture;
 use crate::report::{Outcome, Report};
@@ -51,12 +51,12 @@ pub async fn run_telling(
 
 /// Runs one case over a fixture. Nobody else may use the server meanwhile if the case [is alone](Case::is_alone).
 pub async fn run_case(fixture: &dyn Fixture, case: &Case) -> Outcome {
-    match unmet_need(fixture, case).await {
+    let context = Context::new(fixture, case.name);
+    match contained(effort::GIVE_UP, unmet_need(fixture, &context, case)).await {
         Ok(None) => {}
         Ok(Some(reason)) => return Outcome::Ignored(reason),
         Err(reason) => return Outcome::Failed(reason),
     }
-    let context = Context::new(fixture, case.name);
     let limit = effort::limit(case.is_long());
     let ended = contained(limit, (case.run)(&context)).await;
     let dropped = contained(effort::GIVE_UP, context.drop_own_spaces()).await.and_then(|dropped| dropped);
@@ -76,18 +76,17 @@ async fn contained<T>(limit: Duration, work: impl Future<Output = T>) -> Result<
     }
 }
 
-/// Why the case can't run over this fixture, or the error that kept from finding out.
-async fn unmet_need(fixture: &dyn Fixture, case: &Case) -> Result<Option<String>, String> {
+/// Why the case can't run over this fixture.
+async fn unmet_need(fixture: &dyn Fixture, context: &Context<'_>, case: &Case) -> Option<String> {
     let abilities = fixture.abilities();
     if let Some(reason) = case.needs.iter().find_map(|need| need.unmet_by(&abilities)) {
-        return Ok(Some(reason));
+        return Some(reason);
     }
     if !case.needs.iter().any(|need| matches!(need, Need::Push | Need::Batches | Need::HandOver)) {
-        return Ok(None);
+        return None;
     }
-    let store = fixture.store(SHARED_SPACE).await.map_err(|error| chain(&*error))?;
-    let can = store.capabilities();
-    Ok(if case.needs.contains(&Need::Push) && !can.wakeups {
+    let can = context.store_in(SHARED_SPACE).await.capabilities();
+    if case.needs.contains(&Need::Push) && !can.wakeups {
         Some("needs Push: the store wakes nobody".to_owned())
     } else if case.needs.contains(&Need::HandOver) && !can.hands_over {
         Some("needs HandOver: to the store these are two calls".to_owned())
@@ -95,7 +94,7 @@ async fn unmet_need(fixture: &dyn Fixture, case: &Case) -> Result<Option<String>
         Some(format!("needs Batches: the store takes {} at once", can.max_batch))
     } else {
         None
-    })
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

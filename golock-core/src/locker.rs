@@ -173,11 +173,11 @@ impl Locker {
             request.after = found.last().map(|last| last.name.clone());
             let page =
                 self.on_store(Operation::List, None, async move |store| store.list(&request).await).await?;
-            let is_last = page.len() < PAGE;
-            found.extend(page);
-            if is_last {
+            // A page may be short of rows that somebody else wrote.
+            if page.is_empty() {
                 return Ok(found);
             }
+            found.extend(page);
         }
     }
 

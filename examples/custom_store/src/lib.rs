@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use golock_core::backend::micros;
 use golock_core::store::{
@@ -20,6 +20,8 @@ use golock_core::{
     FencingToken, GrantId, Holder, Label, LockName, LockStore, LostReason, StoreError, StoreErrorKind,
     async_trait,
 };
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Locks in a directory.
 #[derive(Clone, Debug)]
@@ -39,17 +41,20 @@ impl DirStore {
     }
 
     /// Runs one atomic step, on a thread that may block. The step goes on if the future is dropped, which the contract
-    /// allows for as long as `request_timeout`.
+    /// allows for as long as `request_timeout`: one that had to wait for longer is not begun.
     #[allow(clippy::disallowed_methods, reason = "there is no server: this machine's clock is the store's")]
     async fn step<T: Send + 'static>(
         &self,
         operation: Operation,
         step: impl FnOnce(&Dir) -> io::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let path = self.dir.clone();
+        let (path, asked) = (self.dir.clone(), Instant::now());
         let locked = move || {
             let mutex = OpenOptions::new().create(true).append(true).open(path.join("mutex"))?;
             mutex.lock()?;
+            if asked.elapsed() > REQUEST_TIMEOUT {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             step(&Dir {
                 path,
                 now: SystemTime::UNIX_EPOCH.elapsed().map_err(io::Error::other)?,
@@ -61,6 +66,7 @@ impl DirStore {
             let kind = match error.kind() {
                 io::ErrorKind::PermissionDenied => StoreErrorKind::Permission,
                 io::ErrorKind::QuotaExceeded => StoreErrorKind::TokenExhausted,
+                io::ErrorKind::TimedOut => StoreErrorKind::Timeout,
                 _ => StoreErrorKind::Other,
             };
             StoreError::new("dir", operation, kind, error)
@@ -71,7 +77,7 @@ impl DirStore {
 #[async_trait]
 impl LockStore for DirStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("dir", 100, Duration::from_secs(5), false, i64::MAX)
+        Capabilities::new("dir", 100, REQUEST_TIMEOUT, false, i64::MAX)
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {

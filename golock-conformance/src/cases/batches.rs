@@ -22,8 +22,11 @@ pub(crate) async fn acquires_are_answered_in_their_order(cx: &Context<'_>) {
         match answer {
             AcquireAnswer::Held(holder) if at % 3 == 0 => assert_eq!(holder.token, held[at / 3].token),
             AcquireAnswer::Granted { token, remaining, .. } if at % 3 != 0 => {
-                assert!(*remaining <= LONG, "{remaining:?} remain of {LONG:?}");
-                assert_eq!(client.info(&names[at]).await.token, *token, "the answer of another name");
+                let info = client.info(&names[at]).await;
+                assert_eq!(info.token, *token, "the answer of another name");
+                assert_eq!(info.lock_by.as_str(), label_of(at), "the label of another name");
+                assert_is_of(lease_of(at), *remaining);
+                assert_is_of(lease_of(at), info.remaining);
                 let grant =
                     Grant { name: names[at].clone(), id: grants[at], token: *token, remaining: *remaining };
                 client.renewed(&grant, LONG).await;
@@ -49,7 +52,7 @@ pub(crate) async fn renewals_are_answered_in_their_order(cx: &Context<'_>) {
             4 => (new_grant(), other.take(name, LONG).await.token),
             _ => (new_grant(), FencingToken::new(1)),
         };
-        requests.push(RenewRequest::new(name.clone(), id, token, LONG));
+        requests.push(RenewRequest::new(name.clone(), id, token, lease_of(at)));
     }
     for expiring in names.iter().skip(2).step_by(6) {
         client.until_free(expiring).await;
@@ -58,8 +61,10 @@ pub(crate) async fn renewals_are_answered_in_their_order(cx: &Context<'_>) {
     assert_eq!(answers.len(), requests.len());
     for (at, answer) in answers.iter().enumerate() {
         match (at % 6, answer) {
-            (0 | 1, RenewAnswer::Renewed { remaining, .. })
-                if *remaining <= LONG && *remaining > LONG / 2 => {}
+            (0 | 1, RenewAnswer::Renewed { remaining, .. }) => {
+                assert_is_of(lease_of(at), *remaining);
+                assert_is_of(lease_of(at), client.info(&names[at]).await.remaining);
+            }
             (2, RenewAnswer::Lost(Expired)) | (3, RenewAnswer::Lost(Revoked)) => {}
             (4, RenewAnswer::Lost(Taken)) | (5, RenewAnswer::Lost(RowGone)) => {}
             _ => panic!("request {at}, of kind {}: {answer:?}", at % 6),
@@ -166,8 +171,25 @@ async fn acquire_all(client: &Client, names: &[LockName]) -> (Vec<AcquireAnswer>
 }
 
 fn acquire_requests(names: &[LockName], grants: &[GrantId]) -> Vec<AcquireRequest> {
-    let requests = names.iter().zip(grants);
-    requests.map(|(name, id)| AcquireRequest::new(name.clone(), *id, label(LABEL), LONG)).collect()
+    let requests = names.iter().zip(grants).enumerate();
+    let request = |(at, (name, id)): (usize, (&LockName, &GrantId))| {
+        AcquireRequest::new(name.clone(), *id, label(&label_of(at)), lease_of(at))
+    };
+    requests.map(request).collect()
+}
+
+/// Requests that stand side by side have labels and leases of their own.
+fn label_of(at: usize) -> String {
+    format!("{LABEL} {at}")
+}
+
+fn lease_of(at: usize) -> Duration {
+    LONG * (1 + at as u32 % 4)
+}
+
+#[track_caller]
+fn assert_is_of(lease: Duration, remaining: Duration) {
+    assert!(remaining <= lease && remaining > lease - LONG / 2, "{remaining:?} remain of {lease:?}");
 }
 
 fn renewable(grant: &Grant) -> (GrantId, FencingToken) {

@@ -275,7 +275,8 @@ impl Scene {
         }
         let lock = within_reason("the lock that is free", self.locker.lock(options(name, LONG))).await;
         done(held(lock).unlock().await);
-        self.other.release(&self.other.take(name, LONG).await).await;
+        // An acquire that was dropped may have come back to life meanwhile, and is undone once more.
+        self.other.release(&self.other.take_when_free(name, LONG).await).await;
         // The stages opened none, or one for each connection that was not used again.
         let opened = self.proxy.connections();
         assert!(opened <= MOST_CONNECTIONS, "{opened} connections for {AT_ONCE} calls at once");

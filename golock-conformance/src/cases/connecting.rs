@@ -102,7 +102,7 @@ pub(crate) async fn schema_text_tells_no_secret(cx: &Context<'_>) {
 }
 
 pub(crate) async fn one_client_serves_many_tasks(cx: &Context<'_>) {
-    let client = cx.client().await;
+    let client = cx.client().await.patient();
     let mut tasks = JoinSet::new();
     for name in cx.names("task", 100) {
         let client = client.clone();

@@ -9,7 +9,7 @@ use tokio::time::{self, Instant};
 
 use super::locking::{done, held, options};
 use crate::client::{Client, LONG};
-use crate::context::{Context, SHARED_SPACE};
+use crate::context::{Context, SHARED_SPACE, opened};
 use crate::patience::{Patience, unpanicked, within_reason};
 use crate::proxy::{Direction, Proxy};
 
@@ -203,7 +203,7 @@ pub(super) async fn store_through_proxy(cx: &Context<'_>) -> (Proxy, Arc<dyn Loc
 
 async fn store_through_proxy_in(cx: &Context<'_>, space: &str) -> (Proxy, Arc<dyn LockStore>) {
     let proxy = done(Proxy::start(cx.through().address()).await);
-    let store = done(cx.through().store_through(space, proxy.address()).await);
+    let store = opened(|| cx.through().store_through(space, proxy.address())).await;
     (proxy, store)
 }
 

@@ -74,6 +74,10 @@ pub(crate) async fn pages_hold_every_name_once(cx: &Context<'_>) {
     take_all(&client, &names).await;
     client.take(&lock_name("A"), LONG).await;
     client.take(&lock_name("b"), LONG).await;
+    // Free names among them make no page shorter.
+    for at in [8, 5, 4, 1] {
+        client.force_unlock(&names.remove(at)).await;
+    }
     for limit in [1, 3, names.len()] {
         let mut request = ListRequest::new("a", limit);
         let mut seen = Vec::new();
@@ -81,6 +85,8 @@ pub(crate) async fn pages_hold_every_name_once(cx: &Context<'_>) {
             let page = client.list(&request).await;
             assert!(page.len() <= limit, "a page of {limit} has {} names", page.len());
             let Some(last) = page.last() else { break };
+            let is_full = page.len() == limit || seen.len() + page.len() >= names.len();
+            assert!(is_full, "a page of {limit} has {} names, and is not the last", page.len());
             request = request.after(last.name.clone());
             seen.extend(page.into_iter().map(|info| info.name));
         }

@@ -1,6 +1,6 @@
 //! What an operator sees and does: inspect, list, revoke, force_unlock, purge.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use golock_core::FencingToken;
 use golock_core::LostReason::Revoked;
@@ -174,6 +174,23 @@ pub(crate) async fn purge_spares_what_still_matters(cx: &Context<'_>) {
     assert!(client.refused(&revoked).await.token > fenced.token);
     assert_eq!(client.renew(&fenced, LONG).await, Lost(Revoked));
     assert!(client.take(&fresh, LONG).await.token > freed.token, "a purged name's tokens go on");
+}
+
+pub(crate) async fn purge_counts_from_the_release(cx: &Context<'_>) {
+    let client = cx.client_in(&cx.own_space()).await;
+    let name = cx.name("held long");
+    let idle = Duration::from_secs(1);
+    let grant = client.take(&name, LONG).await;
+    let mut patience = Patience::for_("the lock to be held for longer than names have to be free");
+    while client.info(&name).await.held_for <= idle * 2 {
+        patience.pause().await;
+    }
+    let released = Instant::now();
+    client.release(&grant).await;
+    client.purge(idle).await;
+    if released.elapsed() < idle {
+        assert_refused(&client, &name, grant.id).await;
+    }
 }
 
 pub(crate) async fn purge_spares_tokens_ahead_of_the_clock(cx: &Context<'_>) {

@@ -190,6 +190,7 @@ impl Injector<'_> {
         while !self.ledger.is_overtaken(&grant.name, grant.token) && Instant::now() < give_up {
             time::sleep(Duration::from_millis(10)).await;
         }
+        let overtaken = self.ledger.is_overtaken(&grant.name, grant.token);
         holder.go_on()?;
         holder.wrote().await?;
         self.ledger.write_as(&grant.name, grant.token, || false);
@@ -197,7 +198,7 @@ impl Injector<'_> {
         if holder.believes().await? {
             grant.believed = Some(looked);
         }
-        Ok(true)
+        Ok(overtaken)
     }
 
     #[cfg(not(unix))]

@@ -9,6 +9,9 @@ use super::ledger::Entries;
 use super::plan::Plan;
 use crate::history::Violation;
 
+/// A kind of fault that could not be done so often, and never was, proves nothing, and nobody would know.
+const IN_VAIN: u64 = 3;
+
 /// What a run did and found.
 ///
 /// Its text ends in one line that programs may read: `redis: 210 faults of 12 kinds, 51234 operations, 3456 grants, 0 violations`.
@@ -87,14 +90,20 @@ impl Report {
         &self.violations
     }
 
-    /// What there was too little of for the run to prove anything: a run of this length in which hardly anything happened.
+    /// What there was too little of for the run to prove anything: a run of this length in which hardly anything happened, or a kind of
+    /// fault that was only tried.
     pub fn too_little(&self) -> Vec<String> {
         let done = [self.faults(), self.kinds(), self.operations(), self.grants(), self.looks];
         let least = self.plan.least(self.possible).into_iter().zip(done);
-        least
+        let too_few = least
             .filter(|((_, least), done)| done < least)
-            .map(|((what, least), done)| format!("too few {what}: {done}, and not {least} or more"))
-            .collect()
+            .map(|((what, least), done)| format!("too few {what}: {done}, and not {least} or more"));
+        let never = self
+            .failed
+            .iter()
+            .filter(|(kind, (count, _))| *count >= IN_VAIN && !self.faults.contains_key(kind))
+            .map(|(kind, (count, why))| format!("{kind} was tried {count} times in vain: {why}"));
+        too_few.chain(never).collect()
     }
 
     /// The last line.

@@ -228,14 +228,21 @@ impl LockStore for Toy {
             let leap = Self { wrong: free.then_some(Wrong::EverybodyWins), ..self.clone() };
             return Ok(vec![leap.acquire_one(wanted)?]);
         }
-        let mut requests: Vec<&AcquireRequest> = requests.iter().collect();
+        let mut requests = requests.to_vec();
         if self.is(Wrong::AnswersInTheOrderOfNames) {
             requests.sort_by_key(|wanted| wanted.name.clone());
         }
-        requests.into_iter().map(|wanted| self.acquire_one(wanted)).collect()
+        if let (true, Some(first)) = (self.is(Wrong::BatchesHaveOneLease), requests.first().cloned()) {
+            requests.iter_mut().for_each(|wanted| wanted.lease = first.lease);
+        }
+        requests.iter().map(|wanted| self.acquire_one(wanted)).collect()
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+        let mut requests = requests.to_vec();
+        if let (true, Some(first)) = (self.is(Wrong::BatchesHaveOneLease), requests.first().cloned()) {
+            requests.iter_mut().for_each(|wanted| wanted.lease = first.lease);
+        }
         Ok(requests.iter().map(|wanted| self.renew_one(wanted)).collect())
     }
 
@@ -300,6 +307,7 @@ impl LockStore for Toy {
                 _ => row.name.as_str().starts_with(&request.prefix),
             })
             .filter(|row| request.after.as_ref().is_none_or(|after| row.name > *after))
+            .take(if self.is(Wrong::FreeNamesMakePagesShort) { request.limit } else { usize::MAX })
             .filter_map(|row| row.info(now))
             .collect();
         listed.sort_by_key(|info| match self.wrong {
@@ -324,6 +332,9 @@ impl LockStore for Toy {
         rows.retain(|_, row| match self.wrong {
             Some(Wrong::PurgesWhatIsKept) if row.grant.is_none() => false,
             Some(Wrong::PurgesTokensAheadOfTheClock) => row.expires_at + idle_for > now,
+            Some(Wrong::PurgesCountFromTheGrant) => {
+                row.expires_at > now || row.locked_at + idle_for > now || row.token >= micros(now)
+            }
             _ => row.expires_at + idle_for > now || row.token >= micros(now),
         });
         Ok((before - rows.len()) as u64)

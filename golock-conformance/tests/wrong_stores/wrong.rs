@@ -87,8 +87,14 @@ wrong_stores! {
     PurgesWhatIsKept => "purge_spares_what_still_matters",
     /// Purges whatever is free for long enough.
     PurgesTokensAheadOfTheClock => "purge_spares_tokens_ahead_of_the_clock",
+    /// Counts for how long a name has been free from when it was granted last.
+    PurgesCountFromTheGrant => "purge_counts_from_the_release",
     /// Keeps the connection by which it listened.
     ListenersOutliveTheirStore => "dropped_stores_close_their_connections",
     /// Answers a batch in the order of its rows.
     AnswersInTheOrderOfNames => "acquires_are_answered_in_their_order",
+    /// Gives all of a batch what the first of it asks for.
+    BatchesHaveOneLease => "acquires_are_answered_in_their_order" | "renewals_are_answered_in_their_order",
+    /// Reads a page of names, and then leaves out those that are free.
+    FreeNamesMakePagesShort => "pages_hold_every_name_once",
 }

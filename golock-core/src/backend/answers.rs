@@ -35,7 +35,7 @@ where
 /// Asks once more for what is open after a first call, and puts the answers into their places.
 ///
 /// # Errors
-/// That of `again`; it denies none of what the first call did.
+/// That of `again`, as that of a part if there are several requests: the first call may have done some.
 ///
 /// # Cancel safety
 /// Dropping the future drops `again`.
@@ -54,8 +54,7 @@ pub async fn ask_again<R: Clone, A>(
     if open.is_empty() {
         return Ok(());
     }
-    let is_a_part = open.len() < requests.len();
-    let later = again(open).await.map_err(|error| error.of_a_part_if(is_a_part))?;
+    let later = again(open).await.map_err(|error| error.of_a_part_if(requests.len() > 1))?;
     let places = answers.iter_mut().filter(|answer| is_open(answer));
     places.zip(later).for_each(|(place, answer)| *place = answer);
     Ok(())

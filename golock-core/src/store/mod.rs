@@ -149,7 +149,8 @@ pub trait LockStore: fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] if the store could not answer.
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError>;
 
-    /// One page of the locks that are held, ordered by the bytes of their names.
+    /// One page of the locks that are held, ordered by the bytes of their names. An empty one is the end; names that are free make none
+    /// shorter.
     ///
     /// # Errors
     /// [`StoreError`] if the store could not answer.
