@@ -119,7 +119,7 @@ pub(crate) async fn waiters_of_one_locker_are_served_in_order(cx: &Context<'_>) 
 pub(crate) async fn no_wakeup_is_lost_between_try_and_subscribe(cx: &Context<'_>) {
     for round in 0..effort::rounds() {
         // A fresh locker each time, so that it has yet to subscribe.
-        let (holder, waiter) = (cx.client().await, cx.locker().await);
+        let (holder, waiter) = (cx.client().await.patient(), cx.locker().await);
         let name = cx.name("awaited");
         let grant = holder.take(&name, LONG).await;
         let waiting = tokio::spawn({
