@@ -7,9 +7,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 logs=${CARGO_TARGET_DIR:-$repository/target}/test-servers
 
-# What is said is seen, also where a command's own words are not wanted.
-exec 7>&2
-say() { echo "$(basename "$0"): $*" >&7; }
+say() { echo "$(basename "$0"): $*" >&2; }
 
 die() {
   say "$*"
