@@ -22,7 +22,7 @@ pub(crate) fn failure(
 pub(crate) fn call_failed(operation: Operation, error: CallError) -> StoreError {
     let kind = match error.kind {
         // So says a connection, too, that was well and whose answer was spoiled on its way.
-        StoreErrorKind::Tls if error.on_a_connection && operation != Operation::Connect => {
+        StoreErrorKind::Tls if operation != Operation::Connect && error.is_of_a_connection() => {
             StoreErrorKind::Connection
         }
         kind => kind,
@@ -38,8 +38,6 @@ pub(crate) struct CallError {
     kind: StoreErrorKind,
     /// It is done, but not known to the majority.
     unacknowledged: bool,
-    /// One that was open, or about to be: the command may have been sent.
-    on_a_connection: bool,
     source: Box<dyn StdError + Send + Sync>,
 }
 
@@ -63,19 +61,18 @@ impl CallError {
         let code = error.get_i32("code").unwrap_or(0);
         let message = error.get_str("errmsg").unwrap_or("no message");
         let source = format!("error {code}: {message}").into();
-        Self { code, kind: kind(code, message), unacknowledged: false, on_a_connection: false, source }
+        Self { code, kind: kind(code, message), unacknowledged: false, source }
     }
 
     /// Somebody deleted it while it was at work.
     pub(crate) fn row_vanished() -> Self {
         let source = "the row was deleted just now".into();
-        Self {
-            code: 0,
-            kind: StoreErrorKind::Conflict,
-            unacknowledged: false,
-            on_a_connection: false,
-            source,
-        }
+        Self { code: 0, kind: StoreErrorKind::Conflict, unacknowledged: false, source }
+    }
+
+    /// One that was open, or about to be: the command may have been sent.
+    fn is_of_a_connection(&self) -> bool {
+        matches!(self.source.downcast_ref(), Some(ErrorKind::Io(_)))
     }
 
     /// Nothing came back, or not even a connection.
@@ -107,8 +104,7 @@ impl From<DriverError> for CallError {
             kind => (0, driver_kind(kind)),
         };
         // Without the driver's labels and the bytes of the server's reply, which `DriverError` would print as well.
-        let on_a_connection = matches!(*error.kind, ErrorKind::Io(_));
-        Self { code, kind, unacknowledged: false, on_a_connection, source: error.kind }
+        Self { code, kind, unacknowledged: false, source: error.kind }
     }
 }
 
@@ -179,4 +175,22 @@ pub(crate) fn not_ours(operation: Operation, field: &str, found: Option<&Bson>) 
     let found = found.map_or_else(|| "nothing".to_owned(), |found| format!("{:?}", found.element_type()));
     let why = format!("a row that golock did not write: {field} is {found}");
     failure(operation, StoreErrorKind::SchemaMissing, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use golock_core::StoreErrorKind as Kind;
+    use golock_core::store::Operation;
+    use mongodb::error::Error as DriverError;
+
+    use super::call_failed;
+
+    #[test]
+    fn answer_that_was_spoiled_on_its_way_leaves_the_outcome_open() {
+        let spoiled = || DriverError::from(io::Error::other("received fatal alert: BadRecordMac")).into();
+        assert_eq!(call_failed(Operation::Connect, spoiled()).kind(), Kind::Tls);
+        assert_eq!(call_failed(Operation::Acquire, spoiled()).kind(), Kind::Connection);
+    }
 }

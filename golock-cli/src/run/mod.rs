@@ -49,19 +49,16 @@ pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
         locker = connect(store, arguments, begun) => locker?,
         signal = signals.next_that_ends() => return Ok(code_of(signal)),
     };
-    let lock = tokio::select! {
+    let acquired = tokio::select! {
         biased;
-        lock = acquire(&locker, arguments, begun) => lock,
-        signal = signals.next_that_ends() => {
-            locker.shutdown(UNDONE_WITHIN).await;
-            return Ok(code_of(signal));
-        }
+        lock = acquire(&locker, arguments, begun) => lock.map_err(Err),
+        signal = signals.next_that_ends() => Err(Ok(code_of(signal))),
     };
-    let lock = match lock {
+    let lock = match acquired {
         Ok(lock) => lock,
-        Err(failure) => {
+        Err(ended) => {
             locker.shutdown(UNDONE_WITHIN).await;
-            return Err(failure);
+            return ended;
         }
     };
     let end = match Job::start(arguments, &lock) {

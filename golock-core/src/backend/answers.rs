@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(kind_of(vec![Ok(1), failed(Kind::TokenExhausted)]), Err(Kind::Other));
         assert_eq!(kind_of(vec![failed(Kind::Permission), failed(Kind::Connection)]), Err(Kind::Connection));
     }
+
     #[tokio::test]
     async fn what_is_open_is_asked_for_again() {
         let is_open = |answer: &Option<char>| answer.is_none();

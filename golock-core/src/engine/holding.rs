@@ -234,11 +234,15 @@ impl Keeper {
         answer: Result<RenewAnswer, StoreError>,
     ) {
         let name = request.name.clone();
-        let lost_by = || self.leases.get(&request.grant)?.lease.lost_by();
-        let outcome = match answer.map_err(|source| (lost_by(), source)) {
+        let outcome = match answer {
             Ok(answer) => self.confirm(request, sent, &answer).map_err(|reason| Error::Lost { name, reason }),
-            Err((Some(reason), _)) => Err(Error::Lost { name, reason }),
-            Err((None, source)) => Err(Error::Store { name: Some(name), source }),
+            Err(source) => {
+                let lost_by = self.leases.get(&request.grant).and_then(|holding| holding.lease.lost_by());
+                Err(match lost_by {
+                    Some(reason) => Error::Lost { name, reason },
+                    None => Error::Store { name: Some(name), source },
+                })
+            }
         };
         let _ = reply.send(outcome);
     }
