@@ -61,7 +61,7 @@ impl Renewals<'_> {
         };
         let updates = requests.chunks(STATEMENT).map(statement).collect();
         let sent = Instant::now();
-        match self.session.update(DOING, updates, limit).await {
+        match self.session.update(DOING, updates, Some(limit)).await {
             // A row that stays as it was is not counted. So the end of each has moved, to its lease from then on.
             Ok(changed) if usize::try_from(changed).is_ok_and(|changed| changed == requests.len()) => {
                 let took = sent.elapsed();

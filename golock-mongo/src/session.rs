@@ -181,7 +181,7 @@ impl Session {
             "fields": Found::fields(),
             "collation": simple_collation(),
         };
-        let mut reply = self.write(change.operation, command, change.limit.unwrap_or(self.limit)).await?;
+        let mut reply = self.write(change.operation, command, change.limit).await?;
         match reply.remove("value") {
             Some(Bson::Document(row)) => Ok(Some(row)),
             _ => Ok(None),
@@ -190,7 +190,7 @@ impl Session {
 
     async fn insert(&self, change: &Change<'_>) -> Result<(), CallError> {
         let command = doc! { "insert": &self.collection, "documents": [{ "_id": change.name.as_str() }] };
-        match self.write(change.operation, command, change.limit.unwrap_or(self.limit)).await {
+        match self.write(change.operation, command, change.limit).await {
             Err(error) if !error.is_race() => Err(error),
             _ => Ok(()),
         }
@@ -201,16 +201,38 @@ impl Session {
         &self,
         operation: Operation,
         updates: Vec<Document>,
-        limit: Duration,
+        limit: Option<Duration>,
     ) -> Result<u64, CallError> {
         let command = doc! { "update": &self.collection, "updates": updates, "ordered": false };
         Ok(counted(&self.write(operation, command, limit).await?, "nModified"))
     }
 
-    /// Changes many rows that nobody waits for the state of; how many it found.
-    pub(crate) async fn write_all(&self, operation: Operation, command: Document) -> Result<u64, StoreError> {
-        let reply = self.write(operation, command, self.limit).await;
+    /// Deletes the rows that `filter` finds; how many.
+    pub(crate) async fn delete(&self, operation: Operation, filter: Document) -> Result<u64, StoreError> {
+        let deletes = [doc! { "q": filter, "limit": 0, "collation": simple_collation() }];
+        let command = doc! { "delete": &self.collection, "deletes": deletes };
+        let reply = self.write(operation, command, None).await;
         Ok(counted(&reply.map_err(|error| call_failed(operation, error))?, "n"))
+    }
+
+    /// The name in the last of so many rows behind a name; `None`: there are fewer.
+    pub(crate) async fn end_of_page(
+        &self,
+        operation: Operation,
+        after: &str,
+        rows: u32,
+    ) -> Result<Option<String>, StoreError> {
+        let command = doc! {
+            "find": &self.collection,
+            "filter": { "_id": { "$gt": after } },
+            "projection": { "_id": 1 },
+            "sort": { "_id": 1 },
+            "skip": i64::from(rows.saturating_sub(1)),
+            "limit": 1,
+            "singleBatch": true,
+        };
+        let row = self.found(operation, command).await?.into_iter().next();
+        Ok(row.and_then(|row| Some(row.get_str("_id").ok()?.to_owned())))
     }
 
     /// The rows that `filter` finds, in the order of their names.
@@ -230,17 +252,8 @@ impl Session {
             "limit": limit,
             // In one round trip, as far as a reply has room.
             "batchSize": limit,
-            "collation": simple_collation(),
-            // What a failover can't undo.
-            "readConcern": { "level": "majority" },
-            "maxTimeMS": millis(self.limit),
         };
-        let _turn = self.turn(operation).await;
-        let found = async {
-            let cursor = self.database.run_cursor_command(command).selection_criteria(primary()).await?;
-            cursor.try_collect::<Vec<Document>>().await
-        };
-        let rows = found.await.map_err(|error: DriverError| call_failed(operation, error.into()))?;
+        let rows = self.found(operation, command).await?;
         let mut named = Vec::with_capacity(rows.len());
         for row in rows {
             if let Some(read) = Found::read(operation, &row, sent)? {
@@ -250,14 +263,28 @@ impl Session {
         Ok(named)
     }
 
-    /// With the write concern that leases need, whatever the URL says: known to the majority, in its journal.
+    async fn found(&self, operation: Operation, mut command: Document) -> Result<Vec<Document>, StoreError> {
+        command.insert("collation", simple_collation());
+        // What a failover can't undo.
+        command.insert("readConcern", doc! { "level": "majority" });
+        command.insert("maxTimeMS", millis(self.limit));
+        let _turn = self.turn(operation).await;
+        let found = async {
+            let cursor = self.database.run_cursor_command(command).selection_criteria(primary()).await?;
+            cursor.try_collect::<Vec<Document>>().await
+        };
+        found.await.map_err(|error: DriverError| call_failed(operation, error.into()))
+    }
+
+    /// With the write concern that leases need, whatever the URL says: known to the majority, in its journal. It may run for
+    /// `limit` on the server, or else as long as any.
     async fn write(
         &self,
         operation: Operation,
         mut command: Document,
-        limit: Duration,
+        limit: Option<Duration>,
     ) -> Result<Document, CallError> {
-        let limit = millis(limit);
+        let limit = millis(limit.unwrap_or(self.limit));
         command.insert("writeConcern", doc! { "w": "majority", "j": true, "wtimeout": limit });
         command.insert("maxTimeMS", limit);
         let reply = self.send(operation, command).await?;

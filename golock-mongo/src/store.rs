@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Record, each_by_itself};
+use golock_core::backend::{Record, each_by_itself, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -21,6 +21,9 @@ use crate::schema;
 use crate::session::{Change, Session, simple_collation};
 use crate::statements::{MAX_TOKEN, Statements};
 use crate::wakeups;
+
+/// How many names a purge looks at in one command.
+const PURGE_PAGE: u32 = 10_000;
 
 /// Locks in a collection of MongoDB.
 ///
@@ -143,7 +146,7 @@ impl LockStore for MongoStore {
                 }
             })
             .collect();
-        let marked = self.session.update(Operation::MarkWaiting, updates, self.session.limit()).await;
+        let marked = self.session.update(Operation::MarkWaiting, updates, None).await;
         marked.map(drop).map_err(|error| call_failed(Operation::MarkWaiting, error))
     }
 
@@ -182,10 +185,18 @@ impl LockStore for MongoStore {
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        let deletes =
-            [doc! { "q": self.statements.idle(idle_for), "limit": 0, "collation": simple_collation() }];
-        let command = doc! { "delete": self.session.collection(), "deletes": deletes };
-        self.session.write_all(Operation::Purge, command).await
+        let page = |after: String| async move {
+            let last = self.session.end_of_page(Operation::Purge, &after, PURGE_PAGE).await?;
+            let mut page = doc! { "$gt": after };
+            if let Some(last) = &last {
+                page.insert("$lte", last);
+            }
+            let mut filter = doc! { "_id": page };
+            filter.extend(self.statements.idle(idle_for));
+            Ok((self.session.delete(Operation::Purge, filter).await?, last))
+        };
+        // No name is empty.
+        page_by_page(String::new(), page).await
     }
 
     fn schema(&self) -> String {

@@ -56,13 +56,20 @@ pub(crate) fn not_opened(error: DriverError, was_there: bool) -> StoreError {
     failure(Operation::Connect, kind, error)
 }
 
+/// The table is not there, as far as this login can see.
+pub(crate) fn is_table_missing(error: &StoreError) -> bool {
+    number(error) == Some(NO_TABLE)
+}
+
 /// Another creates the same, and is not done yet.
 pub(crate) fn is_collision(error: &StoreError) -> bool {
     /// There is already an object of this name; `CREATE SCHEMA` failed, for that reason.
     const ALREADY: [u32; 2] = [2714, 2759];
-    let number =
-        error.source().and_then(|source| source.downcast_ref::<DriverError>()).and_then(DriverError::code);
-    error.kind() == StoreErrorKind::Conflict || number.is_some_and(|number| ALREADY.contains(&number))
+    number(error).is_some_and(|number| ALREADY.contains(&number))
+}
+
+fn number(error: &StoreError) -> Option<u32> {
+    error.source()?.downcast_ref::<DriverError>()?.code()
 }
 
 fn kind_of(error: &DriverError, operation: Operation) -> StoreErrorKind {
@@ -92,6 +99,7 @@ const UPDATE_CONFLICT: u32 = 3960;
 const DUPLICATE_KEY: u32 = 2627;
 const DUPLICATE_KEY_OF_INDEX: u32 = 2601;
 const OVERFLOW: u32 = 8115;
+const NO_TABLE: u32 = 208;
 const NO_DATABASE: u32 = 4060;
 const AZURE_FAILED_OVER: u32 = 40197;
 
@@ -104,7 +112,7 @@ fn number_kind(number: u32, operation: Operation) -> StoreErrorKind {
         // On the table, a column, CREATE; the user, the firewall of Azure.
         229 | 230 | 262 | 297 | 300 | 916 | 15247 | 40615 | 40914 => Kind::Permission,
         // No such table, column, schema; values don't fit the columns.
-        207 | 208 | 213 | 257 | 2760 | 8152 | 2628 => Kind::SchemaMissing,
+        207 | NO_TABLE | 213 | 257 | 2760 | 8152 | 2628 => Kind::SchemaMissing,
         // Deadlock, LOCK_TIMEOUT, snapshot; two that insert one name.
         DEADLOCK | MOVED | 1222 | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX => Kind::Conflict,
         // The database; the database in recovery or a mirror; a read-only replica.

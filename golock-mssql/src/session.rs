@@ -42,11 +42,6 @@ impl Lane {
         Self { sessions: Sessions::new(access, size, request_timeout) }
     }
 
-    /// Opens a session, if none is open.
-    pub(crate) async fn ready(&self) -> Result<(), StoreError> {
-        self.sessions.session().await.map(drop)
-    }
-
     /// Runs one statement, in one round trip; its rows are those of its first result.
     pub(crate) async fn query(
         &self,

@@ -13,7 +13,6 @@ pub(crate) struct Statements {
     pub(crate) fence: String,
     pub(crate) list: String,
     pub(crate) purge: String,
-    pub(crate) exists: String,
     /// Creates the table.
     pub(crate) create: String,
     /// The same for people to read and run.
@@ -37,7 +36,6 @@ impl Statements {
             fence: made(include_str!("sql/fence.sql")),
             list: made(include_str!("sql/list.sql")),
             purge: made(include_str!("sql/purge.sql")),
-            exists: made(include_str!("sql/exists.sql")),
             create: without_comments(&schema),
             schema: format!(
                 "{schema}\n-- The service's own user needs no more than this:\n\

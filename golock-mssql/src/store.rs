@@ -3,17 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Creation, Table, each_by_itself, micros, page_by_page};
+use golock_core::backend::{Table, creating_what_is_missing, each_by_itself, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, Operation, ReleaseAnswer,
     ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
 };
 use golock_core::{FencingToken, LockName, async_trait};
-use tiberius::{Config, ToSql};
+use tiberius::{Config, Row, ToSql};
 
 use crate::answers::{acquired, column, listed, released, renewed, token};
 use crate::builder::MssqlStoreBuilder;
-use crate::error::{BACKEND, call_failed, is_collision};
+use crate::error::{BACKEND, call_failed, is_collision, is_table_missing};
 use crate::key::{key, range};
 use crate::session::Lane;
 use crate::statements::Statements;
@@ -36,7 +36,7 @@ const PURGE_PAGE: i64 = 1_000;
 pub struct MssqlStore {
     table: Table,
     statements: Statements,
-    creation: Creation,
+    create_table: bool,
     request_timeout: Duration,
     acquiring: Lane,
     renewing: Lane,
@@ -79,8 +79,7 @@ impl MssqlStore {
     /// # Cancel safety
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        self.table_is_there().await?;
-        self.acquiring.ready().await
+        self.held(Operation::Connect, &[], &[], 0).await.map(drop)
     }
 
     pub(crate) fn over(config: &Config, table: &Table, options: &MssqlStoreBuilder) -> Self {
@@ -89,7 +88,7 @@ impl MssqlStore {
         Self {
             table: table.clone(),
             statements: Statements::new(table),
-            creation: Creation::new(options.create_table),
+            create_table: options.create_table,
             request_timeout: timeout,
             // An acquire and a release wait for locks in three places at most.
             acquiring: lane(options.acquire_sessions, timeout / 4),
@@ -100,20 +99,24 @@ impl MssqlStore {
         }
     }
 
-    async fn table_is_there(&self) -> Result<(), StoreError> {
-        let (doing, statements) = (Operation::CreateSchema, &self.statements);
-        let exists = || async {
-            let rows = self.acquiring.query(doing, &statements.exists, &[&self.table.to_string()]).await?;
-            rows.first().map_or(Ok(false), |row| column(doing, row, "is_there"))
-        };
-        let create = || self.acquiring.execute(doing, &statements.create);
-        self.creation.ready(exists, create, is_collision).await
+    /// Runs one statement; if the table is not there, creates it and runs it again.
+    async fn query(
+        &self,
+        lane: &Lane,
+        operation: Operation,
+        sql: &str,
+        parameters: &[&dyn ToSql],
+    ) -> Result<Vec<Row>, StoreError> {
+        let query = || lane.query(operation, sql, parameters);
+        let create = || lane.execute(Operation::CreateSchema, &self.statements.create);
+        let is_missing = |error: &StoreError| self.create_table && is_table_missing(error);
+        creating_what_is_missing(query, is_missing, create, is_collision).await
     }
 
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
         let at_once = operation == Operation::ForceUnlock;
-        self.table_is_there().await?;
-        let rows = self.acquiring.query(operation, &self.statements.fence, &[&key(name), &at_once]).await?;
+        let rows =
+            self.query(&self.acquiring, operation, &self.statements.fence, &[&key(name), &at_once]).await?;
         rows.first().map(|row| token(operation, row)).transpose()
     }
 
@@ -125,9 +128,9 @@ impl MssqlStore {
         before: &[u8],
         limit: usize,
     ) -> Result<Vec<LockInfo>, StoreError> {
-        self.table_is_there().await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.acquiring.query(operation, &self.statements.list, &[&after, &before, &limit]).await?;
+        let rows =
+            self.query(&self.acquiring, operation, &self.statements.list, &[&after, &before, &limit]).await?;
         rows.iter().map(|row| listed(operation, row)).collect()
     }
 }
@@ -139,13 +142,12 @@ impl LockStore for MssqlStore {
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        self.table_is_there().await?;
         each_by_itself(requests, |request| async move {
             let (name, (seconds, micros)) = (key(&request.name), parts(request.lease));
             let (grant, lock_by) = (request.grant.as_bytes().as_slice(), request.lock_by.as_str());
             let parameters: [&dyn ToSql; 5] = [&name, &grant, &lock_by, &seconds, &micros];
             let sql = &self.statements.acquire;
-            acquired(self.acquiring.query(Operation::Acquire, sql, &parameters).await?.first())
+            acquired(self.query(&self.acquiring, Operation::Acquire, sql, &parameters).await?.first())
         })
         .await
     }
@@ -154,7 +156,6 @@ impl LockStore for MssqlStore {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        self.table_is_there().await?;
         // All calls lock rows in the order of their names, so that none waits for another in a circle.
         let mut order: Vec<usize> = (0..requests.len()).collect();
         order.sort_by_key(|&at| &requests[at].name);
@@ -173,18 +174,17 @@ impl LockStore for MssqlStore {
             })
             .collect();
         let sql = self.statements.renew(requests.len());
-        let rows = self.renewing.query(Operation::Renew, &sql, &parameters).await?;
+        let rows = self.query(&self.renewing, Operation::Renew, &sql, &parameters).await?;
         renewed(&order, &rows)
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        self.table_is_there().await?;
         each_by_itself(requests, |request| async move {
             let (name, (seconds, micros)) = (key(&request.name), parts(request.lock_at_least));
             let parameters: [&dyn ToSql; 4] =
                 [&name, &request.grant.as_bytes().as_slice(), &seconds, &micros];
             let sql = &self.statements.release;
-            released(self.releasing.query(Operation::Release, sql, &parameters).await?.first())
+            released(self.query(&self.releasing, Operation::Release, sql, &parameters).await?.first())
         })
         .await
     }
@@ -211,11 +211,10 @@ impl LockStore for MssqlStore {
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        self.table_is_there().await?;
         let (doing, (seconds, micros)) = (Operation::Purge, parts(idle_for));
         let page = |after: Vec<u8>| async move {
             let parameters: [&dyn ToSql; 4] = [&seconds, &micros, &after, &PURGE_PAGE];
-            let rows = self.acquiring.query(doing, &self.statements.purge, &parameters).await?;
+            let rows = self.query(&self.acquiring, doing, &self.statements.purge, &parameters).await?;
             let Some(row) = rows.first() else { return Ok((0, None)) };
             let deleted = u64::try_from(column::<i64>(doing, row, "deleted")?).unwrap_or(0);
             let last: Option<&[u8]> = row.try_get("last").map_err(|error| call_failed(doing, error))?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Table, ask_again, page_by_page};
+use golock_core::backend::{Table, ask_again, creating_what_is_missing, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -146,17 +146,10 @@ impl MysqlStore {
 
     /// Sends statements; if the table is not there, creates it and sends them again.
     async fn call(&self, lane: &Lane, operation: Operation, text: &str) -> Result<Vec<Reply>, StoreError> {
-        match lane.call(operation, text).await {
-            Err(error) if self.create_table && is_table_missing(&error) => {
-                let created = lane.call(Operation::CreateSchema, &self.statements.create).await;
-                match lane.call(operation, text).await {
-                    // All that counts is whether it is there now: it may be that another created it first.
-                    Err(error) if is_table_missing(&error) => created.and(Err(error)),
-                    outcome => outcome,
-                }
-            }
-            outcome => outcome,
-        }
+        let call = || lane.call(operation, text);
+        let create = || lane.call(Operation::CreateSchema, &self.statements.create);
+        let is_missing = |error: &StoreError| self.create_table && is_table_missing(error);
+        creating_what_is_missing(call, is_missing, create, |_| false).await
     }
 
     async fn renewals(

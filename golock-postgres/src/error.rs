@@ -50,23 +50,28 @@ pub(crate) fn is_worth_another_try(error: &DriverError) -> bool {
     matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }
 
+/// The table is not there, as far as this role can see.
+pub(crate) fn is_table_missing(error: &StoreError) -> bool {
+    state(error) == Some(&SqlState::UNDEFINED_TABLE)
+}
+
 /// Another created the same thing at the same time: a schema, a table, its type, its comments.
 pub(crate) fn is_collision(error: &StoreError) -> bool {
-    let state =
-        error.source().and_then(|error| error.downcast_ref::<DriverError>()).and_then(DriverError::code);
     matches!(
-        state,
+        state(error),
         Some(
             &SqlState::UNIQUE_VIOLATION
                 | &SqlState::DUPLICATE_TABLE
                 | &SqlState::DUPLICATE_SCHEMA
                 | &SqlState::DUPLICATE_OBJECT
-                // Another is at it, on a busy server.
-                | &SqlState::LOCK_NOT_AVAILABLE
                 // "tuple concurrently updated"
                 | &SqlState::INTERNAL_ERROR
         )
     )
+}
+
+fn state(error: &StoreError) -> Option<&SqlState> {
+    error.source()?.downcast_ref::<DriverError>()?.code()
 }
 
 /// The server ended the statement at its timeout.

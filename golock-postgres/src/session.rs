@@ -39,11 +39,6 @@ impl Lane {
         Self { sessions: Sessions::new(access, size, request_timeout) }
     }
 
-    /// Opens a session, if none is open.
-    pub(crate) async fn ready(&self) -> Result<(), StoreError> {
-        self.sessions.session().await.map(drop)
-    }
-
     /// Runs one statement, in one round trip once it is prepared on the session.
     pub(crate) async fn query(
         &self,

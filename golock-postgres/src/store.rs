@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use golock_core::backend::{Creation, Table, micros, page_by_page};
+use golock_core::backend::{Table, creating_what_is_missing, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -12,10 +12,12 @@ use golock_core::store::{
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::answers::{acquired, column, each, handed_over, listed, released, renewed};
 use crate::builder::PostgresStoreBuilder;
-use crate::error::{BACKEND, failure, is_collision};
+use crate::error::{BACKEND, failure, is_collision, is_table_missing};
 use crate::listener::Listener;
 use crate::locked::answered;
 use crate::session::Lane;
@@ -38,7 +40,7 @@ const PURGE_PAGE: i64 = 10_000;
 pub struct PostgresStore {
     table: Table,
     statements: Statements,
-    creation: Creation,
+    create_table: bool,
     request_timeout: Duration,
     acquiring: Lane,
     renewing: Lane,
@@ -85,14 +87,14 @@ impl PostgresStore {
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
         // Opening a session bounds itself; one that is open may lead to a server that answers no more.
-        let ready = async {
-            self.table_is_there().await?;
-            self.acquiring.ready().await
-        };
-        timeout(self.request_timeout.saturating_mul(4), ready).await.unwrap_or_else(|_| {
-            let why = "no answer within four times the request timeout";
-            Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
-        })
+        let ready = self.held(Operation::Connect, &[], &[], &[], 0);
+        match timeout(self.request_timeout.saturating_mul(4), ready).await {
+            Ok(ready) => ready.map(drop),
+            Err(_) => {
+                let why = "no answer within four times the request timeout";
+                Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
+            }
+        }
     }
 
     pub(crate) fn over(pool: &Pool, table: &Table, options: &PostgresStoreBuilder) -> Self {
@@ -100,7 +102,7 @@ impl PostgresStore {
         Self {
             table: table.clone(),
             statements: Statements::new(table),
-            creation: Creation::new(options.create_table),
+            create_table: options.create_table,
             request_timeout: options.request_timeout,
             acquiring: lane(options.acquire_sessions),
             renewing: lane(KEEPING_SESSIONS),
@@ -113,22 +115,24 @@ impl PostgresStore {
         Self { listener: Some(listener), ..self }
     }
 
-    async fn table_is_there(&self) -> Result<(), StoreError> {
-        let doing = Operation::CreateSchema;
-        let exists = || async {
-            let sql = "SELECT to_regclass($1::text) IS NOT NULL AS is_there";
-            let rows = self.acquiring.query(doing, sql, &[&self.table.to_string()]).await?;
-            rows.first().map_or(Ok(false), |row| column(doing, row, "is_there"))
-        };
-        let create = || self.acquiring.execute(doing, &self.statements.create);
-        self.creation.ready(exists, create, is_collision).await
+    /// Runs one statement; if the table is not there, creates it and runs it again.
+    async fn query(
+        &self,
+        lane: &Lane,
+        operation: Operation,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, StoreError> {
+        let query = || lane.query(operation, sql, parameters);
+        let create = || lane.execute(Operation::CreateSchema, &self.statements.create);
+        let is_missing = |error: &StoreError| self.create_table && is_table_missing(error);
+        creating_what_is_missing(query, is_missing, create, is_collision).await
     }
 
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
         let at_once = operation == Operation::ForceUnlock;
-        self.table_is_there().await?;
         let (sql, name) = (&self.statements.fence, name.as_bytes());
-        let rows = self.acquiring.query(operation, sql, &[&name, &at_once]).await?;
+        let rows = self.query(&self.acquiring, operation, sql, &[&name, &at_once]).await?;
         rows.first().map(|row| column(operation, row, "token").map(FencingToken::new)).transpose()
     }
 
@@ -141,10 +145,10 @@ impl PostgresStore {
         after: &[u8],
         limit: usize,
     ) -> Result<Vec<LockInfo>, StoreError> {
-        self.table_is_there().await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows =
-            self.acquiring.query(operation, &self.statements.list, &[&from, &to, &after, &limit]).await?;
+        let rows = self
+            .query(&self.acquiring, operation, &self.statements.list, &[&from, &to, &after, &limit])
+            .await?;
         rows.iter().map(|row| listed(operation, row)).collect()
     }
 }
@@ -159,27 +163,27 @@ impl LockStore for PostgresStore {
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
-        self.table_is_there().await?;
         let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
         let grants: Vec<&[u8]> = requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
         let labels: Vec<&[u8]> = requests.iter().map(|request| request.lock_by.as_str().as_bytes()).collect();
         let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
         let sql = self.statements.acquire.of(requests.len());
-        let rows =
-            self.acquiring.query(Operation::Acquire, sql, &[&names, &grants, &labels, &leases]).await?;
+        let rows = self
+            .query(&self.acquiring, Operation::Acquire, sql, &[&names, &grants, &labels, &leases])
+            .await?;
         each(Operation::Acquire, requests.len(), &rows, acquired)
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
-        self.table_is_there().await?;
         let ask = async |sql: &str, requests: &[RenewRequest]| {
             let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
             let grants: Vec<&[u8]> =
                 requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
             let tokens: Vec<i64> = requests.iter().map(|request| request.token.get()).collect();
             let leases: Vec<i64> = requests.iter().map(|request| micros(request.lease)).collect();
-            let rows =
-                self.renewing.query(Operation::Renew, sql, &[&names, &grants, &tokens, &leases]).await?;
+            let rows = self
+                .query(&self.renewing, Operation::Renew, sql, &[&names, &grants, &tokens, &leases])
+                .await?;
             each(Operation::Renew, requests.len(), &rows, renewed)
         };
         let statements = [&self.statements.renew, &self.statements.renew_patiently];
@@ -187,13 +191,13 @@ impl LockStore for PostgresStore {
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        self.table_is_there().await?;
         let ask = async |sql: &str, requests: &[ReleaseRequest]| {
             let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
             let grants: Vec<&[u8]> =
                 requests.iter().map(|request| request.grant.as_bytes().as_slice()).collect();
             let at_least: Vec<i64> = requests.iter().map(|request| micros(request.lock_at_least)).collect();
-            let rows = self.releasing.query(Operation::Release, sql, &[&names, &grants, &at_least]).await?;
+            let rows =
+                self.query(&self.releasing, Operation::Release, sql, &[&names, &grants, &at_least]).await?;
             each(Operation::Release, requests.len(), &rows, released)
         };
         let statements = [&self.statements.release, &self.statements.release_patiently];
@@ -201,11 +205,10 @@ impl LockStore for PostgresStore {
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
-        self.table_is_there().await?;
         let HandOverRequest { release, next, .. } = request;
         let rows = self
-            .releasing
             .query(
+                &self.releasing,
                 Operation::HandOver,
                 &self.statements.hand_over,
                 &[
@@ -227,11 +230,10 @@ impl LockStore for PostgresStore {
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
-        self.table_is_there().await?;
         let names: Vec<&[u8]> = requests.iter().map(|request| request.name.as_bytes()).collect();
         let standing: Vec<i64> = requests.iter().map(|request| micros(request.standing)).collect();
         let sql = self.statements.mark_waiting.of(requests.len());
-        self.acquiring.query(Operation::MarkWaiting, sql, &[&names, &standing]).await.map(drop)
+        self.query(&self.acquiring, Operation::MarkWaiting, sql, &[&names, &standing]).await.map(drop)
     }
 
     fn wakeups(&self) -> Option<Wakeups> {
@@ -260,12 +262,10 @@ impl LockStore for PostgresStore {
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        self.table_is_there().await?;
         let (doing, idle_for) = (Operation::Purge, micros(idle_for));
         let page = |after: Vec<u8>| async move {
-            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-                [&idle_for, &after, &PURGE_PAGE];
-            let rows = self.acquiring.query(doing, &self.statements.purge, &parameters).await?;
+            let parameters: [&(dyn ToSql + Sync); 3] = [&idle_for, &after, &PURGE_PAGE];
+            let rows = self.query(&self.acquiring, doing, &self.statements.purge, &parameters).await?;
             let Some(row) = rows.first() else { return Ok((0, None)) };
             let deleted = u64::try_from(column::<i64>(doing, row, "deleted")?).unwrap_or(0);
             Ok((deleted, Some(column(doing, row, "last")?)))

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         rows::names_that_a_collation_merges_are_refused_by_it,
         rows::rows_of_others_are_told_or_passed_over,
         rows::row_that_can_not_be_read_costs_no_other_lease,
+        rows::purge_goes_through_a_large_collection,
         rows::more_locks_than_a_batch_holds_are_listed,
         rows::end_of_lock_at_least_is_told_to_those_who_wait,
         commands::a_store_that_is_dropped_leaves_no_connection,

@@ -12,7 +12,7 @@ use golock_core::store::{
 use golock_core::{LockName, StoreErrorKind};
 use golock_mongo::MongoStore;
 use golock_mongo::mongodb::Client;
-use golock_mongo::mongodb::bson::doc;
+use golock_mongo::mongodb::bson::{DateTime, doc};
 use tokio::time::{sleep, timeout};
 
 use crate::server::{DATABASE, unique};
@@ -63,7 +63,7 @@ pub(crate) async fn names_that_a_collation_merges_are_refused_by_it(server: Arc<
 pub(crate) async fn rows_of_others_are_told_or_passed_over(server: Arc<Server>) {
     let url = server.url();
     let (store, rows) = store_and_rows(url).await;
-    let far = golock_mongo::mongodb::bson::DateTime::from_millis(4_000_000_000_000);
+    let far = DateTime::from_millis(4_000_000_000_000);
     let row = doc! { "_id": "theirs", "token": 7.5, "expiresAt": far, "lockedAt": far, "lockBy": "somebody" };
     rows.insert_one(row).await.unwrap();
     rows.insert_one(doc! { "_id": 7, "token": 7_i64, "expiresAt": far }).await.unwrap();
@@ -82,6 +82,20 @@ pub(crate) async fn rows_of_others_are_told_or_passed_over(server: Arc<Server>) 
     let listed = store.list(&ListRequest::new("", 10)).await.unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert_eq!((&listed[0].name, listed[0].lock_by.as_str()), (&held, "(unreadable)"));
+}
+
+/// A page is what is looked at, not what is found: some of these have nothing to delete, and the last is not full.
+pub(crate) async fn purge_goes_through_a_large_collection(server: Arc<Server>) {
+    let (store, rows) = store_and_rows(server.url()).await;
+    let at = DateTime::from_millis;
+    let row = |n: u32| {
+        let expires_at = if n < 20 || n >= 24_900 { at(1_000) } else { at(4_000_000_000_000) };
+        doc! { "_id": format!("name {n:05}"), "lockBy": "tester", "token": 1_i64, "lockedAt": at(0), "expiresAt": expires_at }
+    };
+    rows.insert_many((0..25_000).map(row)).await.unwrap();
+    assert_eq!(store.purge(LONG).await.unwrap(), 120);
+    assert_eq!(store.purge(Duration::ZERO).await.unwrap(), 0);
+    rows.drop().await.unwrap();
 }
 
 /// The others are renewed, so the engine has to be told to ask for each by itself.

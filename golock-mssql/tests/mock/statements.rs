@@ -1,6 +1,6 @@
 //! What is sent, and what is made of the answers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use golock_core::store::{AcquireAnswer, ListRequest, Operation, ReleaseAnswer, RenewAnswer};
@@ -76,11 +76,8 @@ async fn each_operation_sends_the_statement_of_its_file_with_typed_parameters() 
             vec![Number(60), Number(0), Bytes(Vec::new()), Number(1_000)],
         ),
     ];
-    let sent: Vec<_> = server
-        .asked()
-        .into_iter()
-        .filter(|asked| !["login", "session", "exists"].contains(&asked.what()))
-        .collect();
+    let sent: Vec<_> =
+        server.asked().into_iter().filter(|asked| !["login", "session"].contains(&asked.what())).collect();
     assert_eq!(sent.len(), expected.len(), "one statement an operation");
     for (sent, (sql, declared, parameters)) in sent.iter().zip(expected) {
         assert_eq!(sent.sql, file(sql));
@@ -196,16 +193,16 @@ async fn nothing_is_sent_for_nothing() {
     assert!(server.asked().is_empty());
 }
 
+/// No such table.
+const MISSING: Reply = Reply::Error { number: 208, class: 16 };
+
 #[tokio::test]
 async fn the_table_is_created_once_and_only_if_it_is_missing() {
-    let there = AtomicUsize::new(0);
+    let there = AtomicBool::new(false);
     let server = Scripted::start(move |asked| match asked.what() {
-        "exists" => {
-            let is_there = Value::Bit(there.load(Ordering::SeqCst) > 0);
-            Some(Reply::Rows(&["is_there"], vec![vec![is_there]]))
-        }
+        "acquire" if !there.load(Ordering::SeqCst) => Some(MISSING),
         "create" => {
-            there.store(1, Ordering::SeqCst);
+            there.store(true, Ordering::SeqCst);
             None
         }
         _ => None,
@@ -218,7 +215,6 @@ async fn the_table_is_created_once_and_only_if_it_is_missing() {
     let created = server.asked_to("create");
     assert_eq!(created.len(), 1);
     assert!(created[0].sql.contains("CREATE TABLE [ops].[it's] ("), "{}", created[0].sql);
-    assert_eq!(server.asked_to("exists")[0].parameters, [Parameter::Text("[ops].[it's]".to_owned())]);
     // Another store finds it.
     try_acquire(&open()).await.unwrap();
     assert_eq!(server.asked_to("create").len(), 1);
@@ -228,23 +224,28 @@ async fn the_table_is_created_once_and_only_if_it_is_missing() {
 async fn a_table_that_another_creates_at_the_same_time_will_do() {
     let looks = AtomicUsize::new(0);
     let server = Scripted::start(move |asked| match asked.what() {
-        "exists" => {
-            let is_there = Value::Bit(looks.fetch_add(1, Ordering::SeqCst) > 0);
-            Some(Reply::Rows(&["is_there"], vec![vec![is_there]]))
-        }
+        "acquire" if looks.fetch_add(1, Ordering::SeqCst) == 0 => Some(MISSING),
         "create" => Some(Reply::Error { number: 2714, class: 16 }),
         _ => None,
     })
     .await;
-    // Whoever looks again needs no second session.
+    // Whoever creates it needs no second session.
     try_acquire(&server.store(builder().acquire_sessions(1))).await.unwrap();
     assert_eq!(server.asked_to("create").len(), 1);
 }
 
 #[tokio::test]
+async fn a_table_that_is_not_to_be_created_is_missing() {
+    let server = Scripted::start(|asked| (asked.what() == "acquire").then_some(MISSING)).await;
+    let error = try_acquire(&server.store(builder().create_table(false))).await.unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (Kind::SchemaMissing, Operation::Acquire));
+    assert_eq!(server.asked_to("create").len(), 0);
+}
+
+#[tokio::test]
 async fn a_table_that_may_not_be_created_is_told() {
     let server = Scripted::start(|asked| match asked.what() {
-        "exists" => Some(Reply::Rows(&["is_there"], vec![vec![Value::Bit(false)]])),
+        "list" => Some(MISSING),
         "create" => Some(Reply::Error { number: 262, class: 14 }),
         _ => None,
     })

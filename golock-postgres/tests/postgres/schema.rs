@@ -13,7 +13,10 @@ use crate::{next, said};
 pub(crate) async fn missing_table_is_told_and_found_when_it_is_there(server: Arc<Server>) {
     let url = server.url();
     let (admin, table) = (session(url).await, unique("later"));
-    let store = PostgresStore::builder().table(&table).create_table(false).connect(url).await.unwrap();
+    let builder = PostgresStore::builder().table(&table).create_table(false);
+    let missing = builder.clone().connect(url).await.unwrap_err();
+    assert_eq!(missing.kind(), StoreErrorKind::SchemaMissing, "{}", said(&missing));
+    let store = builder.connect_lazy(url).unwrap();
     let name = name("lock");
     let missing = store.acquire(&[wanted(&name, grant(), "early")]).await.unwrap_err();
     assert_eq!(missing.kind(), StoreErrorKind::SchemaMissing, "{}", said(&missing));
@@ -25,6 +28,19 @@ pub(crate) async fn missing_table_is_told_and_found_when_it_is_there(server: Arc
     admin.batch_execute(&format!("DROP TABLE {table}; {}", store.schema())).await.unwrap();
     assert!(take(&store, &name, "after").await.1 > token);
     admin.batch_execute(&format!("DROP TABLE {table}")).await.unwrap();
+}
+
+pub(crate) async fn dropped_table_is_made_anew(server: Arc<Server>) {
+    let (admin, schema) = (session(server.url()).await, unique("dropped"));
+    let store = PostgresStore::builder().schema(&schema).connect(server.url()).await.unwrap();
+    let name = name("lock");
+    let (_, token) = take(&store, &name, "before").await;
+    for drop in ["DROP TABLE {schema}.golock", "DROP SCHEMA {schema} CASCADE"] {
+        admin.batch_execute(&drop.replace("{schema}", &schema)).await.unwrap();
+        assert_eq!(store.inspect(&name).await.unwrap(), None);
+        assert!(take(&store, &name, drop).await.1 > token);
+    }
+    admin.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await.unwrap();
 }
 
 pub(crate) async fn schema_is_created_with_its_table_by_many_at_once(server: Arc<Server>) {

@@ -28,8 +28,7 @@ fn main() -> ExitCode {
         return tls::connect_as_a_child(&url);
     }
     let answers = async |url: String| -> Result<(), BoxError> {
-        golock_postgres::PostgresStore::builder().create_table(false).connect(&url).await?;
-        Ok(())
+        Ok(golock_postgres::tool_session(&url).await.map(drop)?)
     };
     let recipe = Recipe::new(answers).command(&["bash", "-c", COMMAND]).file("/tls/pg_hba.conf", TLS_ONLY);
     let tests = tests![

@@ -48,7 +48,7 @@ pub(crate) async fn passwords_are_shown_nowhere(server: Arc<Guarded>) {
     let proxy = Proxy::start(server.address()).await.unwrap();
     let through = builder.clone().connect(&at(&proxy.address().to_string())).await.unwrap();
     let forbidden = builder.clone().table(unique("forbidden"));
-    let missing = builder.clone().table("nowhere").create_table(false).connect(&url).await.unwrap();
+    let missing = builder.clone().table("nowhere").create_table(false).connect_lazy(&url).unwrap();
     secret.is_not_in("the builder", &builder);
     let error = Locker::new(missing).try_lock(LockOptions::new("job")).await.unwrap_err();
     secret.is_not_in_error("no table", &error);

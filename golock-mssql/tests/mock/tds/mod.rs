@@ -66,10 +66,9 @@ pub(crate) enum Reply {
 
 /// The answer to whatever is not scripted: a session that is fit, a table that is there, grants and releases.
 pub(crate) fn usual(asked: &Asked) -> Reply {
-    use Value::{BigInt, Bit, Int, Null, Text};
+    use Value::{BigInt, Int, Null, Text};
     match asked.what() {
         "session" => Reply::Rows(&["updateability"], vec![vec![Text("READ_WRITE")]]),
-        "exists" => Reply::Rows(&["is_there"], vec![vec![Bit(true)]]),
         "acquire" => {
             let columns = &["outcome", "token", "lock_by", "held_for", "remaining"];
             let row = vec![Text("granted"), BigInt(7), Text("me"), BigInt(0), BigInt(60_000_000)];
