@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
-use tiberius::error::Error as DriverError;
+use tiberius::error::{Error as DriverError, TokenError};
 
 /// How errors, logs and metrics name this backend.
 pub(crate) const BACKEND: &str = "mssql";
@@ -58,22 +58,29 @@ pub(crate) fn not_opened(error: DriverError, was_there: bool) -> StoreError {
 
 /// The table is not there, as far as this login can see.
 pub(crate) fn is_table_missing(error: &StoreError) -> bool {
-    number(error) == Some(NO_TABLE)
+    matches!(driver(error), Some(DriverError::Server(error)) if is_no_table(error))
+}
+
+fn is_no_table(error: &TokenError) -> bool {
+    // Babelfish says so in PostgreSQL's words, with a number that stands for everything that it has no number for.
+    let in_words = |said: &str| said.starts_with("relation \"") && said.ends_with("\" does not exist");
+    error.code() == NO_TABLE || in_words(error.message())
 }
 
 /// Another creates the same, and is not done yet.
 pub(crate) fn is_collision(error: &StoreError) -> bool {
     /// There is already an object of this name; `CREATE SCHEMA` failed, for that reason.
     const ALREADY: [u32; 2] = [2714, 2759];
-    number(error).is_some_and(|number| ALREADY.contains(&number))
+    driver(error).and_then(DriverError::code).is_some_and(|number| ALREADY.contains(&number))
 }
 
-fn number(error: &StoreError) -> Option<u32> {
-    error.source()?.downcast_ref::<DriverError>()?.code()
+fn driver(error: &StoreError) -> Option<&DriverError> {
+    error.source()?.downcast_ref()
 }
 
 fn kind_of(error: &DriverError, operation: Operation) -> StoreErrorKind {
     match error {
+        DriverError::Server(error) if is_no_table(error) => StoreErrorKind::SchemaMissing,
         DriverError::Server(error) => number_kind(error.code(), operation),
         DriverError::Tls(_) => StoreErrorKind::Tls,
         // One of the two insists on TLS and the other has none: the driver shows it only in words, and
@@ -112,7 +119,7 @@ fn number_kind(number: u32, operation: Operation) -> StoreErrorKind {
         // On the table, a column, CREATE; the user, the firewall of Azure.
         229 | 230 | 262 | 297 | 300 | 916 | 15247 | 40615 | 40914 => Kind::Permission,
         // No such table, column, schema; values don't fit the columns.
-        207 | NO_TABLE | 213 | 257 | 2760 | 8152 | 2628 => Kind::SchemaMissing,
+        207 | 213 | 257 | 2760 | 8152 | 2628 => Kind::SchemaMissing,
         // Deadlock, LOCK_TIMEOUT, snapshot; two that insert one name.
         DEADLOCK | MOVED | 1222 | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX => Kind::Conflict,
         // The database; the database in recovery or a mirror; a read-only replica.
@@ -153,7 +160,6 @@ mod tests {
             (18456, Kind::Authentication),
             (229, Kind::Permission),
             (262, Kind::Permission),
-            (208, Kind::SchemaMissing),
             (207, Kind::SchemaMissing),
             (1205, Kind::Conflict),
             (601, Kind::Conflict),
