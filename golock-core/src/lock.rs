@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::engine::{Command, Commands, Lease, Reply, extending, unlocking};
+use crate::engine::{Command, Commands, Lease, Reply, answered, extending, unlocking};
 use crate::options::check_lease;
 use crate::{Error, FencingToken, Label, LockName, LostReason};
 
@@ -106,7 +106,10 @@ impl Lock {
         let (reply, answer) = oneshot::channel();
         let lease = self.lease.clone();
         self.commands.send(Command::Extend { lease, to, reply }).map_err(|_| Error::Closed)?;
-        answer.instrument(extending(&self.lease)).await.map_err(|_| Error::Closed)?
+        answered(&self.commands, answer)
+            .instrument(extending(&self.lease))
+            .await
+            .unwrap_or(Err(Error::Closed))
     }
 
     /// Gives the lock back, and waits for the store to confirm it. What is left of `lock_at_least` keeps the name
@@ -128,7 +131,10 @@ impl Lock {
         self.given_back = true;
         let (reply, answer) = oneshot::channel();
         self.commands.send(self.release(Some(reply))).map_err(|_| Error::Closed)?;
-        answer.instrument(unlocking(&self.lease)).await.map_err(|_| Error::Closed)?
+        answered(&self.commands, answer)
+            .instrument(unlocking(&self.lease))
+            .await
+            .unwrap_or(Err(Error::Closed))
     }
 
     /// A view of this lock to share with whatever works under it.

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::engine::{Calls, Command, Commands, Series};
+use crate::engine::{Calls, Command, Commands, Series, answered};
 use crate::options::Wanted;
 use crate::store::{ListRequest, LockInfo, LockStore, Operation, StoreError};
 use crate::{Error, FencingToken, Lock, LockName, LockOptions, LockWatch, LockerBuilder, LostReason};
@@ -148,7 +148,7 @@ impl Locker {
     /// Who holds a name, since when and for how long still; `None` if it is free.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Store`].
+    /// [`Error::Invalid`], [`Error::Store`], [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
@@ -162,7 +162,7 @@ impl Locker {
     /// names. Not a snapshot: it is read page by page.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Store`], [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
@@ -187,7 +187,7 @@ impl Locker {
     /// The holder learns of it at its next renewal.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Store`].
+    /// [`Error::Invalid`], [`Error::Store`], [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Dropping the future does not take the request back.
@@ -203,7 +203,7 @@ impl Locker {
     /// Others of the holder's own locker wait until that one learns of it: without `auto_renew`, until the lease would have been over.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Store`].
+    /// [`Error::Invalid`], [`Error::Store`], [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Dropping the future does not take the request back.
@@ -220,7 +220,7 @@ impl Locker {
     /// may be granted by that with a token that is no larger than the last.
     ///
     /// # Errors
-    /// [`Error::Store`]: what was deleted before stays deleted.
+    /// [`Error::Store`]: what was deleted before stays deleted. [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Dropping the future does not take the request back.
@@ -240,7 +240,8 @@ impl Locker {
 
     /// Ends this locker and all its clones: new calls and everybody in line get [`Error::Closed`] at once. Locks
     /// that are held live on (and are renewed) until they are given back, or `timeout` is over: those left then
-    /// run out with their leases, which their holders see as lost in time. Returns how many locks were still held. A lock that
+    /// run out with their leases, which their holders see as lost in time. Returns how many locks were still held (0 if the locker had
+    /// ended before). A lock that
     /// was given back, but whose release the store has not confirmed by then, is not one of them: its name is free when its lease is
     /// over, if not before.
     ///
@@ -250,7 +251,7 @@ impl Locker {
         let (reply, answer) = oneshot::channel();
         // An error says that the keeper has ended already.
         match self.shared.commands.send(Command::Shutdown { timeout, reply }) {
-            Ok(()) => answer.await.unwrap_or(0),
+            Ok(()) => answered(&self.shared.commands, answer).await.unwrap_or(0),
             Err(_) => 0,
         }
     }
@@ -271,7 +272,7 @@ impl Locker {
             let command = Command::Lock { caller, wanted: wanted.clone(), series: series.clone(), reply };
             self.shared.commands.send(command).map_err(|_| Error::Closed)?;
             let place = Place { commands: &self.shared.commands, name: &name, caller };
-            let lock = answer.await.map_err(|_| Error::Closed)??;
+            let lock = answered(&self.shared.commands, answer).await.ok_or(Error::Closed)??;
             std::mem::forget(place);
             // This task may have been kept waiting for longer than the lease.
             if lock.is_held() {
@@ -304,10 +305,10 @@ impl Locker {
             let _ = reply.send(calls.bounded(operation, limit, call(calls.store.clone())).await);
         }));
         self.shared.commands.send(run).map_err(|_| Error::Closed)?;
-        answer
+        answered(&self.shared.commands, answer)
             .instrument(span)
             .await
-            .map_err(|_| Error::Closed)?
+            .ok_or(Error::Closed)?
             .map_err(|source| Error::Store { name, source })
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Table, creating_what_is_missing, each_by_itself, micros, page_by_page};
+use golock_core::backend::{Creation, Table, each_by_itself, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, Operation, ReleaseAnswer,
     ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -36,7 +36,7 @@ const PURGE_PAGE: i64 = 1_000;
 pub struct MssqlStore {
     table: Table,
     statements: Statements,
-    create_table: bool,
+    creation: Creation,
     request_timeout: Duration,
     acquiring: Lane,
     renewing: Lane,
@@ -88,7 +88,7 @@ impl MssqlStore {
         Self {
             table: table.clone(),
             statements: Statements::new(table),
-            create_table: options.create_table,
+            creation: Creation::new(options.create_table),
             request_timeout: timeout,
             // An acquire and a release wait for locks in three places at most.
             acquiring: lane(options.acquire_sessions, timeout / 4),
@@ -109,8 +109,7 @@ impl MssqlStore {
     ) -> Result<Vec<Row>, StoreError> {
         let query = || lane.query(operation, sql, parameters);
         let create = || lane.execute(Operation::CreateSchema, &self.statements.create);
-        let is_missing = |error: &StoreError| self.create_table && is_table_missing(error);
-        creating_what_is_missing(query, is_missing, create, is_collision).await
+        self.creation.around(query, is_table_missing, create, is_collision).await
     }
 
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {

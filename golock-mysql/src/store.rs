@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Table, ask_again, creating_what_is_missing, page_by_page};
+use golock_core::backend::{Creation, Table, ask_again, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -39,7 +39,7 @@ const READY_TRIES: usize = 3;
 pub struct MysqlStore {
     table: Table,
     statements: Statements,
-    create_table: bool,
+    creation: Creation,
     request_timeout: Duration,
     acquiring: Lane,
     renewing: Lane,
@@ -115,11 +115,11 @@ impl MysqlStore {
         loop {
             // Opening a session bounds itself; a session that is open may lead to a server that answers no more.
             let looked = timeout(
-                self.request_timeout.saturating_mul(2),
+                self.request_timeout.saturating_mul(4),
                 self.call(&self.acquiring, Operation::Connect, &nothing),
             );
             let Ok(looked) = looked.await else {
-                let why = "no answer within twice the request timeout";
+                let why = "no answer within four times the request timeout";
                 return Err(failure(Operation::Connect, StoreErrorKind::Timeout, why));
             };
             match looked {
@@ -135,7 +135,7 @@ impl MysqlStore {
         Self {
             table: table.clone(),
             statements: Statements::new(table),
-            create_table: options.create_table,
+            creation: Creation::new(options.create_table),
             request_timeout: options.request_timeout,
             acquiring: lane(options.acquire_sessions, options.request_timeout / 2),
             renewing: lane(RENEW_SESSIONS, KEEPING_LOCK_WAIT),
@@ -148,8 +148,7 @@ impl MysqlStore {
     async fn call(&self, lane: &Lane, operation: Operation, text: &str) -> Result<Vec<Reply>, StoreError> {
         let call = || lane.call(operation, text);
         let create = || lane.call(Operation::CreateSchema, &self.statements.create);
-        let is_missing = |error: &StoreError| self.create_table && is_table_missing(error);
-        creating_what_is_missing(call, is_missing, create, |_| false).await
+        self.creation.around(call, is_table_missing, create, |_| false).await
     }
 
     async fn renewals(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use golock_core::backend::{Table, creating_what_is_missing, micros, page_by_page};
+use golock_core::backend::{Creation, Table, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -40,7 +40,7 @@ const PURGE_PAGE: i64 = 10_000;
 pub struct PostgresStore {
     table: Table,
     statements: Statements,
-    create_table: bool,
+    creation: Creation,
     request_timeout: Duration,
     acquiring: Lane,
     renewing: Lane,
@@ -102,7 +102,7 @@ impl PostgresStore {
         Self {
             table: table.clone(),
             statements: Statements::new(table),
-            create_table: options.create_table,
+            creation: Creation::new(options.create_table),
             request_timeout: options.request_timeout,
             acquiring: lane(options.acquire_sessions),
             renewing: lane(KEEPING_SESSIONS),
@@ -125,8 +125,7 @@ impl PostgresStore {
     ) -> Result<Vec<Row>, StoreError> {
         let query = || lane.query(operation, sql, parameters);
         let create = || lane.execute(Operation::CreateSchema, &self.statements.create);
-        let is_missing = |error: &StoreError| self.create_table && is_table_missing(error);
-        creating_what_is_missing(query, is_missing, create, is_collision).await
+        self.creation.around(query, is_table_missing, create, is_collision).await
     }
 
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use golock_core::backend::all_or_error;
+use golock_core::backend::{all_or_error, ask_again};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::answers::Reply;
@@ -80,23 +80,19 @@ impl Lane {
                 .await
                 .map_err(|error| call_failed(operation, error))
         };
-        let mut landed = fly(How::BySha1, &all).await?;
-        let again: Vec<usize> = (0..calls.len())
-            .filter(|at| landed.replies[*at].as_ref().map_or_else(is_unknown_script, Reply::is_late))
-            .collect();
-        if !again.is_empty() {
-            let calls: Vec<&Call> = again.iter().map(|at| all[*at]).collect();
+        let Landed { mut replies, mut replicas } = fly(How::BySha1, &all).await?;
+        let is_open = |reply: &Result<_, _>| reply.as_ref().map_or_else(is_unknown_script, Reply::is_late);
+        let again = async |calls: Vec<&Call>| {
             let second = fly(How::ByText, &calls).await?;
-            for (at, reply) in again.into_iter().zip(second.replies) {
-                landed.replies[at] = reply;
-            }
-            landed.replicas = second.replicas;
-        }
-        let outcomes = landed.replies.into_iter().map(|reply| match reply {
+            replicas = second.replicas;
+            Ok(second.replies)
+        };
+        ask_again(&all, &mut replies, is_open, again).await?;
+        let outcomes = replies.into_iter().map(|reply| match reply {
             Ok(reply) => reply.unless_refused(operation),
             Err(error) => Err(call_failed(operation, error)),
         });
-        Ok(Landed { replies: all_or_error(outcomes)?, replicas: landed.replicas })
+        Ok(Landed { replies: all_or_error(outcomes)?, replicas })
     }
 
     /// As [`run`](Self::run), for one call.

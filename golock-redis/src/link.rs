@@ -15,12 +15,12 @@
 
 use std::time::Duration;
 
-use fred::clients::Client;
+use fred::clients::{Client, WithOptions};
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::ClientLike;
+use fred::interfaces::{ClientLike, ClusterInterface};
 use fred::types::RespVersion;
 use fred::types::config::{
-    Blocking, Config, ConnectionConfig, PerformanceConfig, Server, TcpConfig, UnresponsiveConfig,
+    Blocking, Config, ConnectionConfig, Options, PerformanceConfig, Server, TcpConfig, UnresponsiveConfig,
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -152,6 +152,16 @@ impl Link {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The client, for each server that holds keys: one, but for a Cluster.
+    pub(crate) fn primaries(&self) -> Vec<WithOptions<Client>> {
+        let nodes: Vec<Option<Server>> = match self.client.cached_cluster_state() {
+            Some(state) => state.unique_primary_nodes().into_iter().map(Some).collect(),
+            None => vec![None],
+        };
+        let at = |cluster_node| self.client.with_options(&Options { cluster_node, ..Options::default() });
+        nodes.into_iter().map(at).collect()
     }
 
     /// It has ended: what is asked of it now is never answered.

@@ -3,9 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use fred::clients::{Client, WithOptions};
 use fred::error::{Error as DriverError, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::{ClusterHash, CustomCommand, Value};
+use futures_util::future::{join, join_all};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::answers::Reply;
@@ -92,13 +94,9 @@ impl Session {
         let one_node = !setup.is_clustered();
         let session =
             Self { link, one_node, clock: ServerClock::default(), within, health: Mutex::default() };
-        let info = (command("INFO", ClusterHash::Random), Vec::new());
-        let answers = session.read_clock_and(Some(info)).await;
-        let mut answers = answers.map_err(|error| call_failed(Operation::Connect, error))?;
-        // Who may not ask finds out at the first lock, or never.
-        if let Some(Ok(info)) = answers.pop() {
-            check(&info.into_string().unwrap_or_default(), may_evict)?;
-        }
+        let (clock, infos) = join(session.read_clock(), session.infos()).await;
+        clock.map_err(|error| call_failed(Operation::Connect, error))?;
+        infos.iter().try_for_each(|info| check(info, may_evict))?;
         Ok(session)
     }
 
@@ -122,7 +120,7 @@ impl Session {
         let deadline = match self.clock.deadline(Instant::now(), self.within) {
             Some(deadline) => deadline,
             None => {
-                self.read_clock_and(None).await?;
+                self.read_clock().await?;
                 // Even a server so slow that its clock can't be known well enough is worth a try.
                 self.clock.deadline(Instant::now(), self.within).unwrap_or(i64::MAX)
             }
@@ -153,15 +151,19 @@ impl Session {
         Ok(Landed { replies, replicas })
     }
 
-    /// Reads the server's clock, and asks something else in the same breath. The answer to that is the last one.
-    async fn read_clock_and(&self, other: Option<Command>) -> Result<Answers, DriverError> {
-        let time = (command("TIME", ClusterHash::Random), Vec::new());
+    async fn read_clock(&self) -> Result<(), DriverError> {
         let asked = Instant::now();
-        let mut answers = self.exchange([time].into_iter().chain(other).collect()).await?;
+        let mut answers = self.exchange(vec![(command("TIME", ClusterHash::Random), Vec::new())]).await?;
         let answered = Instant::now();
         let (seconds, micros): (i64, i64) = answers.remove(0)?.convert()?;
         self.clock.read(asked, answered, seconds.saturating_mul(1_000_000).saturating_add(micros));
-        Ok(answers)
+        Ok(())
+    }
+
+    /// What the servers say of themselves. Who may not ask finds out at the first lock, or never.
+    async fn infos(&self) -> Vec<String> {
+        let ask = |primary: WithOptions<Client>| async move { self.answer(primary.info(None)).await.ok() };
+        join_all(self.link.primaries().into_iter().map(ask)).await.into_iter().flatten().collect()
     }
 
     /// Sends commands together; one answer each, in their order.
@@ -196,12 +198,17 @@ impl Session {
             }
         }
         let answer = self.link.unless_over(asking).await.unwrap_or_else(|| Err(ended()));
-        match &answer {
-            Ok(_) => *self.health() = Health::Fine,
-            Err(error) if is_answer(error) => *self.health() = Health::Fine,
+        let found = match &answer {
+            Ok(_) => Health::Fine,
+            Err(error) if is_answer(error) => Health::Fine,
             // Silence, for now.
-            Err(error) if *error.kind() == ErrorKind::Timeout => {}
-            Err(_) => *self.health() = Health::Broken,
+            Err(error) if *error.kind() == ErrorKind::Timeout => return answer,
+            Err(_) => Health::Broken,
+        };
+        let mut health = self.health();
+        // The answer to something else mends nothing.
+        if !matches!(*health, Health::Broken) {
+            *health = found;
         }
         answer
     }

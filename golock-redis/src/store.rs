@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::error::Error as DriverError;
-use fred::interfaces::{ClientLike, ClusterInterface, KeysInterface};
-use fred::types::config::{Options, Server};
+use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::scan::ScanType;
 use fred::types::{Key, Value};
-use golock_core::backend::micros;
+use golock_core::backend::{micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -157,15 +156,9 @@ impl RedisStore {
     /// A scan sees every key that is there from its beginning to its end, some twice.
     async fn scan(&self, operation: Operation, names: &str) -> Result<BTreeSet<LockName>, StoreError> {
         let session = self.acquiring.session().await?;
-        let client = session.link().client();
-        let nodes: Vec<Option<Server>> = match client.cached_cluster_state() {
-            Some(state) => state.unique_primary_nodes().into_iter().map(Some).collect(),
-            None => vec![None],
-        };
         let pattern = self.prefix.pattern(names);
         let mut found = BTreeSet::new();
-        for cluster_node in nodes {
-            let node = client.with_options(&Options { cluster_node, ..Options::default() });
+        for node in session.link().primaries() {
             let mut cursor = "0".to_owned();
             loop {
                 let step = node.scan_page::<(String, Vec<Key>), _, _>(
@@ -186,20 +179,16 @@ impl RedisStore {
         Ok(found)
     }
 
-    /// Runs a script for each of many names; at most [`LOOKED_AT`] at once.
+    /// Runs a script for each of these names, all at once.
     async fn run_each(
         &self,
         operation: Operation,
         script: &Script,
         names: &[LockName],
-        own: impl Fn() -> Vec<Value>,
+        own: &[Value],
     ) -> Result<Vec<Reply>, StoreError> {
-        let mut replies = Vec::with_capacity(names.len());
-        for names in names.chunks(LOOKED_AT) {
-            let calls: Vec<_> = names.iter().map(|name| self.call(name, own())).collect();
-            replies.extend(self.acquiring.run(operation, script, &calls, None).await?.replies);
-        }
-        Ok(replies)
+        let calls: Vec<_> = names.iter().map(|name| self.call(name, own.iter().cloned())).collect();
+        Ok(self.acquiring.run(operation, script, &calls, None).await?.replies)
     }
 }
 
@@ -305,7 +294,7 @@ impl LockStore for RedisStore {
         let mut held = Vec::new();
         // Many names may be free: only as many are looked at as the page takes.
         for names in names.chunks(LOOKED_AT) {
-            let replies = self.run_each(doing, &scripts::INSPECT, names, Vec::new).await?;
+            let replies = self.run_each(doing, &scripts::INSPECT, names, &[]).await?;
             for (name, reply) in names.iter().zip(replies) {
                 held.extend(reply.inspected(doing, name.clone())?);
             }
@@ -328,8 +317,14 @@ impl LockStore for RedisStore {
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
         let doing = Operation::Purge;
         let names: Vec<_> = self.scan(doing, "").await?.into_iter().collect();
-        let replies = self.run_each(doing, &scripts::PURGE, &names, || vec![micros(idle_for).into()]).await?;
-        Ok(replies.iter().filter(|reply| reply.word() == "purged").count() as u64)
+        let (names, own) = (&*names, &[Value::from(micros(idle_for))]);
+        let page = |start: usize| async move {
+            let end = names.len().min(start + LOOKED_AT);
+            let replies = self.run_each(doing, &scripts::PURGE, &names[start..end], own).await?;
+            let purged = replies.iter().filter(|reply| reply.word() == "purged").count() as u64;
+            Ok((purged, (end < names.len()).then_some(end)))
+        };
+        page_by_page(0, page).await
     }
 
     fn schema(&self) -> String {

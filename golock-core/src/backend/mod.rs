@@ -16,7 +16,7 @@ pub mod tls;
 mod wakeups;
 
 pub use self::answers::{all_or_error, ask_again, each_by_itself, in_order};
-pub use self::creation::creating_what_is_missing;
+pub use self::creation::Creation;
 pub use self::pages::page_by_page;
 pub use self::record::Record;
 pub use self::statement::{fill, without_comments};

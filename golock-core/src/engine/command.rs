@@ -30,3 +30,16 @@ pub(crate) enum Command {
     /// End, once every lock has ended or the time is over; answers how many were left.
     Shutdown { timeout: Duration, reply: oneshot::Sender<usize> },
 }
+
+/// The keeper's answer to a command; `None`: it has ended without one.
+///
+/// A dropped sender tells as much, but a command that is sent at the moment in which the keeper's runtime ends stays in the channel,
+/// with the sender in it, for as long as a handle lives.
+pub(crate) async fn answered<T>(commands: &Commands, mut answer: oneshot::Receiver<T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer.ok(),
+        // Nothing is answered after that, but something may have been just before.
+        () = commands.closed() => answer.try_recv().ok(),
+    }
+}

@@ -119,10 +119,7 @@ impl Keeper {
                 },
             }
         }
-        // What comes too late is dropped unanswered, which its caller sees as closed. Received, and not left to the end of the
-        // channel: what is being sent at this moment would stay in it, and its caller wait, for as long as a handle lives.
-        commands.close();
-        while commands.recv().await.is_some() {}
+        // What comes too late is dropped unanswered, which its caller sees as closed.
         let left = self.held();
         for reply in self.closing.into_iter().flat_map(|closing| closing.replies) {
             let _ = reply.send(left);

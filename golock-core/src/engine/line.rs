@@ -209,12 +209,14 @@ impl Keeper {
 
     /// Lets the head ask if nothing stands in its way, and forgets a line that nobody stands in.
     pub(super) fn advance(&mut self, name: &LockName) {
-        let held_here = self.locals.contains_key(name);
+        let (now, held_here) = (self.now(), self.locals.contains_key(name));
         let Some(line) = self.lines.get_mut(name) else { return };
         if line.is_unused(held_here) {
             self.forget_line(name);
         } else if line.head == Head::Idle && !held_here {
-            match line.strangers.take_pause() {
+            // Whose wait is over gets the last try at once.
+            let is_overdue = line.waiters.iter().any(|waiter| waiter.until.is_some_and(|until| until <= now));
+            match line.strangers.take_pause().filter(|_| !is_overdue) {
                 Some(pause) => self.sleep(name, pause),
                 None => self.ask(name),
             }

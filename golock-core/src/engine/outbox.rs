@@ -9,7 +9,7 @@ use std::slice::Chunks;
 use std::time::Duration;
 
 use super::env::Tick;
-use crate::store::{AcquireRequest, ReleaseRequest, StoreError, StoreErrorKind};
+use crate::store::{AcquireRequest, Operation, ReleaseRequest, StoreError, StoreErrorKind};
 use crate::{GrantId, LockName};
 
 /// A call that takes longer than this keeps nothing from being sent: it may be waiting for a row that somebody's open
@@ -98,16 +98,18 @@ pub(super) fn parts<'a, R>(requests: &'a [R], error: &StoreError) -> Option<Chun
 /// way to it.
 pub(super) fn is_about_all(error: &StoreError) -> bool {
     use StoreErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::Connection
-            | Kind::Unavailable
-            | Kind::Authentication
-            | Kind::Tls
-            | Kind::ReadOnly
-            | Kind::SchemaMissing
-            | Kind::Configuration
-    )
+    let no_table = error.operation() == Operation::CreateSchema;
+    no_table
+        || matches!(
+            error.kind(),
+            Kind::Connection
+                | Kind::Unavailable
+                | Kind::Authentication
+                | Kind::Tls
+                | Kind::ReadOnly
+                | Kind::SchemaMissing
+                | Kind::Configuration
+        )
 }
 
 impl Request for AcquireRequest {

@@ -170,6 +170,24 @@ async fn those_who_look_now_and_then_get_their_turn_too() {
     }
 }
 
+/// Now and then the name is given back and left alone for a while: nobody waits out that while whose own wait is over.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_over_does_not_go_on_while_others_get_their_turn() {
+    let mute = Capabilities::new("mute", 500, secs(5), false, i64::MAX).handing_over();
+    let store = Scripted::with(MemoryStore::new(), mute);
+    store.script(|_| Fate::slow(ROUND_TRIP));
+    let locker = Locker::new(store);
+    let served = Arc::new(Mutex::new([0_u32]));
+    let busy: Vec<_> = (0..3).map(|_| never_has_enough(&locker, secs(1), &served, 0)).collect();
+    while served.lock().unwrap()[0] < 25 {
+        let asked = Instant::now();
+        drop(locker.try_lock(options("job")).await);
+        assert!(asked.elapsed() <= ROUND_TRIP * 3, "{:?}", asked.elapsed());
+        sleep(ms(7)).await;
+    }
+    busy.iter().for_each(JoinHandle::abort);
+}
+
 /// Nobody else is there, or not any more.
 #[tokio::test(start_paused = true)]
 async fn a_name_is_not_left_to_nobody_for_long() {

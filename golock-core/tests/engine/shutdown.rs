@@ -264,3 +264,39 @@ async fn calls_that_are_made_while_the_keeper_ends_are_told() {
         }
     }
 }
+
+/// As above, but nobody has told the keeper: its runtime ends under it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_that_are_made_while_the_keepers_runtime_ends_are_told() {
+    for _ in 0..300 {
+        let theirs =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let locker = {
+            let _entered = theirs.enter();
+            Locker::new(MemoryStore::new())
+        };
+        let calling: Vec<_> = (0..3)
+            .map(|_| {
+                let locker = locker.clone();
+                // One call after the other, without a look at the answers.
+                tokio::spawn(async move {
+                    let mut calls = Vec::new();
+                    for _ in 0..500 {
+                        let mut call = Box::pin(locker.inspect("job"));
+                        if crate::common::poll_once(call.as_mut()).is_pending() {
+                            calls.push(call);
+                        }
+                    }
+                    for call in calls {
+                        let _ = timeout(secs(30), call).await.expect("a call is never answered");
+                    }
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        theirs.shutdown_background();
+        for calling in calling {
+            calling.await.unwrap();
+        }
+    }
+}

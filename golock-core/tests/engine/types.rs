@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use golock_core::backend::Creation;
 use golock_core::store::{LockInfo, Wakeup, Wakeups};
 use golock_core::{
     Error, ErrorKind, FencingToken, GrantId, Holder, InvalidInput, Label, Lock, LockName, LockOptions,
@@ -42,6 +43,7 @@ assert_impl_all!(GrantId: Copy, Ord, Hash, Debug, Display, Send, Sync);
 assert_impl_all!(FencingToken: Copy, Ord, Hash, Debug, Display, Send, Sync, Into<i64>);
 assert_impl_all!(Holder: Clone, Eq, Debug, Display, Send, Sync);
 assert_impl_all!(LockInfo: Clone, Eq, Debug, Send, Sync);
+assert_impl_all!(Creation: Debug, Send, Sync);
 #[cfg(feature = "tls")]
 assert_impl_all!(golock_core::backend::tls::Tls: Clone, Debug, Send, Sync);
 assert_impl_all!(Wakeup: Clone, Eq, Debug, Send, Sync);

@@ -172,13 +172,24 @@ pub(crate) async fn an_applications_client_lends_its_settings_and_no_connection(
 }
 
 pub(crate) async fn a_cluster_is_served_whatever_the_names(server: &Own) {
-    let admin = server.admin().await;
-    admin.run(&["CONFIG", "SET", "cluster-announce-ip", &server.host().await]).await.unwrap();
-    admin.run(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await.unwrap();
-    while !admin.run(&["CLUSTER", "INFO"]).await.unwrap().contains("cluster_state:ok") {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let evicting = ["--cluster-enabled", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+    let other = server.another(&evicting).await;
+    let nodes = [(server, ["0", "8191"]), (&other, ["8192", "16383"])];
+    for (node, [first, last]) in nodes {
+        node.run(&["CONFIG", "SET", "cluster-announce-ip", &node.host().await]).await;
+        node.run(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
     }
-    let store = RedisStore::connect(&format!("redis-cluster://{}:6379", server.host().await)).await.unwrap();
+    server.run(&["CLUSTER", "MEET", &other.host().await, "6379"]).await;
+    for (node, _) in nodes {
+        while !node.run(&["CLUSTER", "INFO"]).await.contains("cluster_state:ok") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let url = format!("redis-cluster://{}:6379", server.host().await);
+    let error = RedisStore::connect(&url).await.unwrap_err();
+    assert!(why(&error).contains("maxmemory-policy is allkeys-lru"), "one node may evict: {}", why(&error));
+    other.run(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+    let store = RedisStore::connect(&url).await.unwrap();
     everything(&store).await;
     let names: Vec<_> = ["}", "{", "{}", "{a}b", "a{b", "}{"].into_iter().map(name).collect();
     let requests: Vec<_> = names.iter().map(|name| acquisition(name, grant())).collect();
@@ -186,6 +197,9 @@ pub(crate) async fn a_cluster_is_served_whatever_the_names(server: &Own) {
     assert!(answers.iter().all(|answer| matches!(answer, AcquireAnswer::Granted { .. })), "{answers:?}");
     let listed = store.list(&ListRequest::new("", 10)).await.unwrap();
     assert_eq!(listed.len(), names.len(), "{listed:?}");
+    for (node, _) in nodes {
+        assert_ne!(node.run(&["DBSIZE"]).await, "0", "the names are on both nodes");
+    }
 }
 
 /// Every operation once.
