@@ -157,7 +157,10 @@ mod tests {
     async fn nothing_is_created_that_is_not_wanted_or_not_missing() {
         for (wanted, kind) in [(false, Kind::SchemaMissing), (true, Kind::Timeout)] {
             let created = Cell::new(false);
-            let create = || ready(Ok::<_, StoreError>(created.set(true)));
+            let create = || {
+                created.set(true);
+                ready(Ok::<_, StoreError>(()))
+            };
             let creation = Creation::new(wanted);
             let outcome = creation.around(|| ready(failed::<()>(kind)), is_missing, create, is_collision);
             assert_eq!(outcome.await.unwrap_err().kind(), kind);

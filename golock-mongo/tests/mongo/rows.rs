@@ -89,7 +89,7 @@ pub(crate) async fn purge_goes_through_a_large_collection(server: Arc<Server>) {
     let (store, rows) = store_and_rows(server.url()).await;
     let at = DateTime::from_millis;
     let row = |n: u32| {
-        let expires_at = if n < 20 || n >= 24_900 { at(1_000) } else { at(4_000_000_000_000) };
+        let expires_at = if (20..24_900).contains(&n) { at(4_000_000_000_000) } else { at(1_000) };
         doc! { "_id": format!("name {n:05}"), "lockBy": "tester", "token": 1_i64, "lockedAt": at(0), "expiresAt": expires_at }
     };
     rows.insert_many((0..25_000).map(row)).await.unwrap();
