@@ -7,10 +7,10 @@ use golock_core::backend::each_by_itself;
 use golock_core::store::{Operation, RenewAnswer, RenewRequest, StoreError, StoreErrorKind};
 use mongodb::bson::doc;
 
+use crate::MongoStore;
 use crate::answers::{extended, renewed};
 use crate::error::call_failed;
-use crate::session::{Change, Session, simple_collation};
-use crate::statements::Statements;
+use crate::session::{Change, simple_collation};
 
 /// The most leases in one command: 10,000 of 30 s are renewed by less than two commands a second.
 pub(crate) const MAX_BATCH: usize = 700;
@@ -29,28 +29,21 @@ const BATCH_LEAST: Duration = Duration::from_millis(100);
 
 const DOING: Operation = Operation::Renew;
 
-/// Renews the leases of one store.
-#[derive(Clone, Copy)]
-pub(crate) struct Renewals<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) statements: &'a Statements,
-}
-
-impl Renewals<'_> {
-    pub(crate) async fn of(self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+impl MongoStore {
+    pub(crate) async fn renew_all(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
         match requests {
             [] => Ok(Vec::new()),
-            [request] => Ok(vec![self.one(request, self.session.limit()).await?]),
-            _ => self.many(requests).await,
+            [request] => Ok(vec![self.renew_one(request, self.session.limit()).await?]),
+            _ => self.renew_many(requests).await,
         }
     }
 
-    async fn one(self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
+    async fn renew_one(&self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
         let change = Change::of(DOING, &request.name, self.statements.renew(request)).within(limit);
         Ok(renewed(self.session.change(&change).await?.as_ref(), request))
     }
 
-    async fn many(self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+    async fn renew_many(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
         let few = requests.len() <= FEW;
         let shortest = requests.iter().map(|request| request.lease).min().unwrap_or_default();
         let limit = (shortest / BATCH_SHARE).min(self.session.limit());
@@ -69,7 +62,7 @@ impl Renewals<'_> {
             }
             Ok(_) => self.as_they_stand_or_one_by_one(requests, limit).await,
             Err(error) if few && error.may_be_of_one_row() => {
-                each_by_itself(requests, |request| self.one_of(request, limit)).await
+                each_by_itself(requests, |request| self.renew_one_of_many(request, limit)).await
             }
             Err(error) => Err(call_failed(DOING, error)),
         }
@@ -77,8 +70,12 @@ impl Renewals<'_> {
 
     /// One of many: whose row is held up by somebody's open transaction is answered as the row stands, and not
     /// extended, so that the others are.
-    async fn one_of(self, request: &RenewRequest, limit: Duration) -> Result<RenewAnswer, StoreError> {
-        match self.one(request, limit).await {
+    async fn renew_one_of_many(
+        &self,
+        request: &RenewRequest,
+        limit: Duration,
+    ) -> Result<RenewAnswer, StoreError> {
+        match self.renew_one(request, limit).await {
             Err(error) if error.kind() == StoreErrorKind::Timeout => {
                 let answers = self.as_they_stand(std::slice::from_ref(request)).await?;
                 let stands = |answer: &RenewAnswer| !matches!(answer, RenewAnswer::Lost(_));
@@ -90,7 +87,7 @@ impl Renewals<'_> {
 
     /// What a majority knows may be older than a lease, after a failover: one that looks lost is asked for by itself.
     async fn as_they_stand_or_one_by_one(
-        self,
+        &self,
         requests: &[RenewRequest],
         limit: Duration,
     ) -> Result<Vec<RenewAnswer>, StoreError> {
@@ -98,7 +95,7 @@ impl Renewals<'_> {
         let answers = self.as_they_stand(requests).await.map_err(StoreError::of_a_part)?;
         each_by_itself(requests.iter().zip(answers), |(request, answer)| async move {
             match answer {
-                RenewAnswer::Lost(_) => self.one(request, limit).await,
+                RenewAnswer::Lost(_) => self.renew_one(request, limit).await,
                 answer => Ok(answer),
             }
         })
@@ -107,7 +104,7 @@ impl Renewals<'_> {
 
     /// Extends nothing: what is left of each lease, as a majority knows it. A row that a failover could take back is not
     /// looked at, and one from before the last renewal promises less than there is.
-    async fn as_they_stand(self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
+    async fn as_they_stand(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
         let names: Vec<&str> = requests.iter().map(|request| request.name.as_str()).collect();
         let filter = doc! { "_id": { "$in": names } };
         let rows = self.session.find(DOING, filter, requests.len()).await?;

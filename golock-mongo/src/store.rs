@@ -16,7 +16,7 @@ use mongodb::options::ClientOptions;
 use crate::answers::{acquired, fenced, handed_over, record};
 use crate::builder::MongoStoreBuilder;
 use crate::error::{BACKEND, call_failed};
-use crate::renewals::{MAX_BATCH, Renewals};
+use crate::renewals::MAX_BATCH;
 use crate::schema;
 use crate::session::{Change, Session, simple_collation};
 use crate::statements::{MAX_TOKEN, Statements};
@@ -30,8 +30,8 @@ const PURGE_PAGE: u32 = 10_000;
 /// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is
 /// promised, and what it costs.
 pub struct MongoStore {
-    session: Session,
-    statements: Statements,
+    pub(crate) session: Session,
+    pub(crate) statements: Statements,
 }
 
 impl MongoStore {
@@ -114,7 +114,7 @@ impl LockStore for MongoStore {
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
-        Renewals { session: &self.session, statements: &self.statements }.of(requests).await
+        self.renew_all(requests).await
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {

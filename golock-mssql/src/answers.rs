@@ -36,9 +36,7 @@ pub(crate) fn renewed(order: &[usize], rows: &[Row]) -> Result<Vec<RenewAnswer>,
         Ok((at.unwrap_or(usize::MAX), answer.ok_or_else(|| unexpected(doing, outcome))?))
     };
     let answers: Result<Vec<_>, _> = rows.iter().map(answer).collect();
-    in_order(order.len(), answers?).ok_or_else(|| {
-        failure(doing, StoreErrorKind::Other, format!("{} answers to {} requests", rows.len(), order.len()))
-    })
+    in_order(order.len(), answers?).map_err(|why| failure(doing, StoreErrorKind::Other, why))
 }
 
 pub(crate) fn released(row: Option<&Row>) -> Result<ReleaseAnswer, StoreError> {

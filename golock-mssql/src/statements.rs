@@ -37,10 +37,7 @@ impl Statements {
             list: made(include_str!("sql/list.sql")),
             purge: made(include_str!("sql/purge.sql")),
             create: without_comments(&schema),
-            schema: format!(
-                "{schema}\n-- The service's own user needs no more than this:\n\
-                 -- GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO [the_service];\n"
-            ),
+            schema,
         }
     }
 

@@ -76,8 +76,8 @@ impl Statements {
             list: without_comments(include_str!("sql/list.sql")),
             page: without_comments(include_str!("sql/page.sql")),
             purge: without_comments(include_str!("sql/purge.sql")),
-            schema: schema(table, &create),
             create: without_comments(&create),
+            schema: create_database(table) + &create,
         }
     }
 
@@ -213,16 +213,11 @@ fn wanted(name: &LockName, grant: &GrantId, more: &str) -> String {
     format!(r#"["{}","{}",{more}]"#, hex(name.as_bytes()), hex(grant.as_bytes()))
 }
 
-/// The text that creates the table, for people.
-fn schema(table: &Table, create: &str) -> String {
-    let create = create.trim_end();
-    let database = table.schema().map_or_else(String::new, |database| {
+/// What makes the database, if the table is in one of its own: for people only.
+fn create_database(table: &Table) -> String {
+    table.schema().map_or_else(String::new, |database| {
         format!("CREATE DATABASE IF NOT EXISTS {};\n\n", table.quoted(database))
-    });
-    format!(
-        "{database}{create}\n\n-- The service's own user needs no more than this:\n\
-         -- GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO 'the_service'@'%';\n"
-    )
+    })
 }
 
 /// What a new session is told.

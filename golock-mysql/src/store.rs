@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Creation, Table, ask_again, page_by_page};
+use golock_core::backend::{Creation, Table, ask_again, in_order, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -299,9 +299,6 @@ fn last_rows(replies: Vec<Reply>, after: usize) -> Vec<Row> {
 }
 
 fn counted<T>(operation: Operation, asked: usize, answers: Vec<T>) -> Result<Vec<T>, StoreError> {
-    let got = answers.len();
-    if got == asked {
-        return Ok(answers);
-    }
-    Err(failure(operation, StoreErrorKind::Other, format!("{got} answers to {asked} requests")))
+    in_order(asked, answers.into_iter().enumerate())
+        .map_err(|why| failure(operation, StoreErrorKind::Other, why))
 }

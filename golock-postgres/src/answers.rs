@@ -22,9 +22,7 @@ pub(crate) fn each<T>(
         Ok(usize::try_from(column::<i64>(operation, row, "nr")?.saturating_sub(1)).unwrap_or(usize::MAX))
     };
     let answers: Result<Vec<_>, _> = rows.iter().map(|row| Ok((place(row)?, answer(row)?))).collect();
-    in_order(requests, answers?).ok_or_else(|| {
-        failure(operation, StoreErrorKind::Other, format!("{} answers to {requests} requests", rows.len()))
-    })
+    in_order(requests, answers?).map_err(|why| failure(operation, StoreErrorKind::Other, why))
 }
 
 pub(crate) fn acquired(row: &Row) -> Result<AcquireAnswer, StoreError> {

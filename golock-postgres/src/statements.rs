@@ -71,7 +71,7 @@ impl Statements {
         let renew = [("name", "bytea"), ("grant_id", "bytea"), ("token", "bigint"), ("lease", "bigint")];
         let release = [("name", "bytea"), ("grant_id", "bytea"), ("at_least", "bigint")];
         let mark = [("name", "bytea"), ("standing", "bigint")];
-        let (schema, create) = creation(table);
+        let schema = creation(table);
         Self {
             acquire: sized(include_str!("sql/acquire.sql"), &acquire, [WAIT, SKIP_LOCKED]),
             renew: sized(include_str!("sql/renew.sql"), &renew, [SKIP_LOCKED, SKIP_LOCKED]),
@@ -83,30 +83,26 @@ impl Statements {
             fence: made(include_str!("sql/fence.sql")),
             list: made(include_str!("sql/list.sql")),
             purge: made(include_str!("sql/purge.sql")),
-            create,
+            create: without_comments(&schema),
             schema,
         }
     }
 }
 
-/// The text that creates the table, for people and for the server.
-fn creation(table: &Table) -> (String, String) {
+/// The text that creates the table, for people.
+fn creation(table: &Table) -> String {
     let name = table.to_string();
     let in_text = literal(&name);
     let in_text = &in_text[1..in_text.len() - 1];
-    let create = fill(include_str!("sql/schema.sql"), &[("table", &name), ("table_in_text", in_text)]);
-    let (create, usage) = match table.schema().map(|schema| table.quoted(schema)) {
+    let (create_schema, usage) = match table.schema().map(|schema| table.quoted(schema)) {
         Some(schema) => (
-            format!("CREATE SCHEMA IF NOT EXISTS {schema};\n\n{create}"),
+            format!("CREATE SCHEMA IF NOT EXISTS {schema};\n\n"),
             format!("-- GRANT USAGE ON SCHEMA {schema} TO the_service;\n"),
         ),
-        None => (create, String::new()),
+        None => Default::default(),
     };
-    let schema = format!(
-        "{create}\n-- The service's own role needs no more than this:\n{usage}\
-         -- GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO the_service;\n"
-    );
-    (schema, without_comments(&create))
+    let values = [("table", &*name), ("table_in_text", in_text), ("usage", &*usage)];
+    create_schema + &fill(include_str!("sql/schema.sql"), &values)
 }
 
 /// One request: its columns as they are, so that the planner sees a single row.

@@ -4,15 +4,22 @@ use futures_util::future::join_all;
 
 use crate::store::StoreError;
 
-/// The answers in the order of the requests, each given with the place of its request, counted from 0.
+/// The answers in the order of the requests, each given with the place of its request, counted from 0. Of two answers to one request
+/// the second counts.
 ///
-/// `None`: a request has no answer, or an answer no request. Of two answers to one request the second counts.
-pub fn in_order<A>(requests: usize, answers: impl IntoIterator<Item = (usize, A)>) -> Option<Vec<A>> {
+/// # Errors
+/// What is wrong, in words: a request has no answer, or an answer no request.
+pub fn in_order<A>(requests: usize, answers: impl IntoIterator<Item = (usize, A)>) -> Result<Vec<A>, String> {
     let mut places: Vec<Option<A>> = (0..requests).map(|_| None).collect();
     for (at, answer) in answers {
-        *places.get_mut(at)? = Some(answer);
+        let place = places.get_mut(at).ok_or_else(|| format!("answer {at} to {requests} requests"))?;
+        *place = Some(answer);
     }
-    places.into_iter().collect()
+    let missing = places.iter().filter(|place| place.is_none()).count();
+    if missing > 0 {
+        return Err(format!("{missing} of {requests} requests have no answer"));
+    }
+    Ok(places.into_iter().flatten().collect())
 }
 
 /// The answers to requests that are sent each by itself, all at once: [`all_or_error`].
@@ -84,10 +91,10 @@ mod tests {
 
     #[test]
     fn each_request_has_its_answer() {
-        assert_eq!(in_order(2, [(1, 'b'), (0, 'a')]), Some(vec!['a', 'b']));
-        assert_eq!(in_order(2, [(1, 'b')]), None, "the first has none");
-        assert_eq!(in_order(1, [(0, 'a'), (1, 'b')]), None, "there is no second");
-        assert_eq!(in_order(1, [(0, 'a'), (0, 'b')]), Some(vec!['b']));
+        assert_eq!(in_order(2, [(1, 'b'), (0, 'a')]), Ok(vec!['a', 'b']));
+        assert_eq!(in_order(2, [(1, 'b')]).unwrap_err(), "1 of 2 requests have no answer");
+        assert_eq!(in_order(1, [(0, 'a'), (1, 'b')]).unwrap_err(), "answer 1 to 1 requests");
+        assert_eq!(in_order(1, [(0, 'a'), (0, 'b')]), Ok(vec!['b']));
     }
 
     #[test]

@@ -19,3 +19,6 @@ CREATE TABLE {table} (
     -- Taken until then, unless it is renewed. In the past: free.
     expires_at     DATETIME2(7)   NOT NULL
 );
+
+-- The service's own user needs no more than this:
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO [the_service];

@@ -12,3 +12,6 @@ CREATE TABLE IF NOT EXISTS {table} (
     PRIMARY KEY (name)
 ) ENGINE = InnoDB
   COMMENT = 'Locks of golock. Held now: SELECT CONVERT(name USING utf8mb4), lock_by FROM … WHERE expires_at > UTC_TIMESTAMP(6)';
+
+-- The service's own user needs no more than this:
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO 'the_service'@'%';

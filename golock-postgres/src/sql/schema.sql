@@ -21,3 +21,6 @@ COMMENT ON COLUMN {table}.token IS 'The newest fencing token: max(last + 1, micr
 COMMENT ON COLUMN {table}.locked_at IS 'When the lock was granted.';
 COMMENT ON COLUMN {table}.expires_at IS 'Taken until then, unless it is renewed. In the past: free.';
 COMMENT ON COLUMN {table}.waiters_until IS 'Until then a release also notifies those who wait.';
+
+-- The service's own role needs no more than this:
+{usage}-- GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO the_service;
