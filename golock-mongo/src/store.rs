@@ -1,4 +1,4 @@
-//! The store: each operation is one command, in one round trip.
+//! The store: each operation is one command, in one round trip; a purge is two a page.
 
 use std::fmt;
 use std::time::Duration;

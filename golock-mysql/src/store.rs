@@ -29,9 +29,6 @@ const RENEW_SESSIONS: usize = 2;
 /// How long renewals and releases wait for a row that another transaction has locked: they are tried again.
 const KEEPING_LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// How often the table is looked for, if it takes long to be seen.
-const READY_TRIES: usize = 3;
-
 /// Locks in a table of MySQL or MariaDB.
 ///
 /// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is promised, and
@@ -102,7 +99,7 @@ impl MysqlStore {
     }
 
     /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The first call of
-    /// a lock does the same. If all sessions are in use, it waits for one.
+    /// a lock does the same. If all sessions are in use, it waits for one. It takes four times the request timeout at most.
     ///
     /// # Errors
     /// [`StoreError`], transient if the server could not be reached in time.
@@ -111,21 +108,13 @@ impl MysqlStore {
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
         let nothing = self.statements.list(&ListRequest::new("", 0));
-        let mut tries = 1..READY_TRIES;
-        loop {
-            // Opening a session bounds itself; a session that is open may lead to a server that answers no more.
-            let looked = timeout(
-                self.request_timeout.saturating_mul(4),
-                self.call(&self.acquiring, Operation::Connect, &nothing),
-            );
-            let Ok(looked) = looked.await else {
+        // Opening a session bounds itself; one that is open may lead to a server that answers no more.
+        let looked = self.call(&self.acquiring, Operation::Connect, &nothing);
+        match timeout(self.request_timeout.saturating_mul(4), looked).await {
+            Ok(looked) => looked.map(drop),
+            Err(_) => {
                 let why = "no answer within four times the request timeout";
-                return Err(failure(Operation::Connect, StoreErrorKind::Timeout, why));
-            };
-            match looked {
-                // Of many that create the table at once each waits for the others, on a busy server for longer than it may.
-                Err(error) if error.kind() == StoreErrorKind::Conflict && tries.next().is_some() => {}
-                outcome => return outcome.map(drop),
+                Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
             }
         }
     }
@@ -299,6 +288,6 @@ fn last_rows(replies: Vec<Reply>, after: usize) -> Vec<Row> {
 }
 
 fn counted<T>(operation: Operation, asked: usize, answers: Vec<T>) -> Result<Vec<T>, StoreError> {
-    in_order(asked, answers.into_iter().enumerate())
+    in_order(asked, answers.into_iter().enumerate().collect())
         .map_err(|why| failure(operation, StoreErrorKind::Other, why))
 }

@@ -55,8 +55,9 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// Whether the table (and its schema) is created at the first use if it is not there. Default: yes. If no, an
-    /// administrator runs what [`LockStore::schema`](golock_core::LockStore::schema) prints.
+    /// Whether the table (and its schema) is created when it is found missing. Default: yes. If no, an administrator runs what
+    /// [`LockStore::schema`](golock_core::LockStore::schema) prints, and until then [`connect`](Self::connect) and all calls fail
+    /// with [`StoreErrorKind::SchemaMissing`].
     pub fn create_table(mut self, create: bool) -> Self {
         self.create_table = create;
         self

@@ -50,15 +50,16 @@ pub(crate) fn is_worth_another_try(error: &DriverError) -> bool {
     matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
 }
 
-/// The table is not there, as far as this role can see.
+/// The table is not there, as far as this role can see. (What is not there for a trigger is told with the place in its code.)
 pub(crate) fn is_table_missing(error: &StoreError) -> bool {
-    state(error) == Some(&SqlState::UNDEFINED_TABLE)
+    let said = driver(error).and_then(DriverError::as_db_error);
+    said.is_some_and(|said| *said.code() == SqlState::UNDEFINED_TABLE && said.where_().is_none())
 }
 
 /// Another created the same thing at the same time: a schema, a table, its type, its comments.
 pub(crate) fn is_collision(error: &StoreError) -> bool {
     matches!(
-        state(error),
+        driver(error).and_then(DriverError::code),
         Some(
             &SqlState::UNIQUE_VIOLATION
                 | &SqlState::DUPLICATE_TABLE
@@ -70,8 +71,8 @@ pub(crate) fn is_collision(error: &StoreError) -> bool {
     )
 }
 
-fn state(error: &StoreError) -> Option<&SqlState> {
-    error.source()?.downcast_ref::<DriverError>()?.code()
+fn driver(error: &StoreError) -> Option<&DriverError> {
+    error.source()?.downcast_ref()
 }
 
 /// The server ended the statement at its timeout.

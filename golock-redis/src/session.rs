@@ -7,7 +7,7 @@ use fred::clients::{Client, WithOptions};
 use fred::error::{Error as DriverError, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::{ClusterHash, CustomCommand, Value};
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, try_join};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::answers::Reply;
@@ -94,8 +94,8 @@ impl Session {
         let one_node = !setup.is_clustered();
         let session =
             Self { link, one_node, clock: ServerClock::default(), within, health: Mutex::default() };
-        let (clock, infos) = join(session.read_clock(), session.infos()).await;
-        clock.map_err(|error| call_failed(Operation::Connect, error))?;
+        let asked = try_join(session.read_clock(), session.infos()).await;
+        let ((), infos) = asked.map_err(|error| call_failed(Operation::Connect, error))?;
         infos.iter().try_for_each(|info| check(info, may_evict))?;
         Ok(session)
     }
@@ -161,9 +161,15 @@ impl Session {
     }
 
     /// What the servers say of themselves. Who may not ask finds out at the first lock, or never.
-    async fn infos(&self) -> Vec<String> {
-        let ask = |primary: WithOptions<Client>| async move { self.answer(primary.info(None)).await.ok() };
-        join_all(self.link.primaries().into_iter().map(ask)).await.into_iter().flatten().collect()
+    async fn infos(&self) -> Result<Vec<String>, DriverError> {
+        let ask = |primary: WithOptions<Client>| async move {
+            match self.answer(primary.info::<Value>(None)).await {
+                Ok(info) => Ok(String::from_utf8_lossy(info.as_bytes().unwrap_or_default()).into_owned()),
+                Err(error) if is_answer(&error) => Ok(String::new()),
+                Err(error) => Err(error),
+            }
+        };
+        join_all(self.link.primaries().into_iter().map(ask)).await.into_iter().collect()
     }
 
     /// Sends commands together; one answer each, in their order.

@@ -137,8 +137,7 @@ impl Store {
     }
 
     /// # Errors
-    /// The store can't be reached, or does not let this user in. Some say here, some at the first call, that they do not
-    /// have the table.
+    /// The store can't be reached, does not let this user in, or does not have the table, if none is to be created.
     pub(crate) async fn connect(&self, if_missing: IfMissing) -> Result<Locker, Failure> {
         let creates = if_missing == IfMissing::Create;
         if creates {

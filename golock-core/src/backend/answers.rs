@@ -9,17 +9,16 @@ use crate::store::StoreError;
 ///
 /// # Errors
 /// What is wrong, in words: a request has no answer, or an answer no request.
-pub fn in_order<A>(requests: usize, answers: impl IntoIterator<Item = (usize, A)>) -> Result<Vec<A>, String> {
+pub fn in_order<A>(requests: usize, answers: Vec<(usize, A)>) -> Result<Vec<A>, String> {
+    let wrong = format!("{} answers, and not one to each of {requests} requests", answers.len());
     let mut places: Vec<Option<A>> = (0..requests).map(|_| None).collect();
     for (at, answer) in answers {
-        let place = places.get_mut(at).ok_or_else(|| format!("answer {at} to {requests} requests"))?;
-        *place = Some(answer);
+        match places.get_mut(at) {
+            Some(place) => *place = Some(answer),
+            None => return Err(wrong),
+        }
     }
-    let missing = places.iter().filter(|place| place.is_none()).count();
-    if missing > 0 {
-        return Err(format!("{missing} of {requests} requests have no answer"));
-    }
-    Ok(places.into_iter().flatten().collect())
+    places.into_iter().collect::<Option<_>>().ok_or(wrong)
 }
 
 /// The answers to requests that are sent each by itself, all at once: [`all_or_error`].
@@ -91,10 +90,13 @@ mod tests {
 
     #[test]
     fn each_request_has_its_answer() {
-        assert_eq!(in_order(2, [(1, 'b'), (0, 'a')]), Ok(vec!['a', 'b']));
-        assert_eq!(in_order(2, [(1, 'b')]).unwrap_err(), "1 of 2 requests have no answer");
-        assert_eq!(in_order(1, [(0, 'a'), (1, 'b')]).unwrap_err(), "answer 1 to 1 requests");
-        assert_eq!(in_order(1, [(0, 'a'), (0, 'b')]), Ok(vec!['b']));
+        assert_eq!(in_order(2, vec![(1, 'b'), (0, 'a')]), Ok(vec!['a', 'b']));
+        assert_eq!(in_order(2, vec![(1, 'b')]).unwrap_err(), "1 answers, and not one to each of 2 requests");
+        assert_eq!(
+            in_order(1, vec![(0, 'a'), (1, 'b')]).unwrap_err(),
+            "2 answers, and not one to each of 1 requests"
+        );
+        assert_eq!(in_order(1, vec![(0, 'a'), (0, 'b')]), Ok(vec!['b']));
     }
 
     #[test]

@@ -65,7 +65,10 @@ impl Creation {
                 // It is there, so what is missing is something else: what a trigger writes to, say.
                 Some(Ok(())) => return Err(missing),
                 Some(Err(error)) if is_collision(&error) => return Err(missing),
-                Some(Err(error)) => return Err(error),
+                Some(Err(error)) => {
+                    tracing::debug!(%missing, "and could not be created");
+                    return Err(error);
+                }
             }
             let mut last = self.last.lock().await;
             if self.tried.load(Ordering::SeqCst) == tried {

@@ -214,10 +214,15 @@ impl Keeper {
         if line.is_unused(held_here) {
             self.forget_line(name);
         } else if line.head == Head::Idle && !held_here {
-            // Whose wait is over gets the last try at once.
-            let is_overdue = line.waiters.iter().any(|waiter| waiter.until.is_some_and(|until| until <= now));
-            match line.strangers.take_pause().filter(|_| !is_overdue) {
-                Some(pause) => self.sleep(name, pause),
+            let is_overdue = |waiter: &Waiter| waiter.until.is_some_and(|until| until <= now);
+            // The first in line gets its last try at once, and the turn of others is put off. Who stands behind has none.
+            let pause =
+                if line.waiters.front().is_some_and(is_overdue) { None } else { line.strangers.take_pause() };
+            match pause {
+                Some(pause) => {
+                    self.sleep(name, pause);
+                    self.answer_overdue(name);
+                }
                 None => self.ask(name),
             }
         }

@@ -170,22 +170,30 @@ async fn those_who_look_now_and_then_get_their_turn_too() {
     }
 }
 
-/// Now and then the name is given back and left alone for a while: nobody waits out that while whose own wait is over.
+/// Now and then the name is given back and left alone for a while: nobody waits out that while whose own wait is over, and those for
+/// whom it is left alone get their turn all the same.
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_is_over_does_not_go_on_while_others_get_their_turn() {
     let mute = Capabilities::new("mute", 500, secs(5), false, i64::MAX).handing_over();
-    let store = Scripted::with(MemoryStore::new(), mute);
-    store.script(|_| Fate::slow(ROUND_TRIP));
-    let locker = Locker::new(store);
-    let served = Arc::new(Mutex::new([0_u32]));
-    let busy: Vec<_> = (0..3).map(|_| never_has_enough(&locker, secs(1), &served, 0)).collect();
-    while served.lock().unwrap()[0] < 25 {
+    let server = MemoryStore::starting_at(secs(1_700_000_000));
+    let served = Arc::new(Mutex::new([0_u32; 2]));
+    let (mut lockers, mut busy) = (Vec::new(), Vec::new());
+    for at in 0..2 {
+        let store = Scripted::with(server.clone(), mute.clone());
+        store.script(|_| Fate::slow(ROUND_TRIP));
+        let locker = Locker::new(store);
+        busy.extend((0..3).map(|_| never_has_enough(&locker, secs(1), &served, at)));
+        lockers.push(locker);
+    }
+    while served.lock().unwrap().iter().sum::<u32>() < 1_000 {
         let asked = Instant::now();
-        drop(locker.try_lock(options("job")).await);
+        drop(lockers[0].try_lock(options("job")).await);
         assert!(asked.elapsed() <= ROUND_TRIP * 3, "{:?}", asked.elapsed());
         sleep(ms(7)).await;
     }
     busy.iter().for_each(JoinHandle::abort);
+    let [one, other] = *served.lock().unwrap();
+    assert!(one.min(other) * 2 >= one.max(other), "{one} against {other}");
 }
 
 /// Nobody else is there, or not any more.

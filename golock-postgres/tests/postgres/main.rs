@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let tests = tests![
         schema::missing_table_is_told_and_found_when_it_is_there,
         schema::dropped_table_is_made_anew,
+        schema::what_a_trigger_misses_is_told,
         schema::schema_is_created_with_its_table_by_many_at_once,
         schema::names_of_schema_and_table_are_quoted,
         sessions::settings_of_the_session_are_repaired,

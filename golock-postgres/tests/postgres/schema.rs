@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use golock_conformance::servers::Server;
+use golock_conformance::servers::{Server, url_as};
 use golock_core::store::{LockStore, MarkRequest, ReleaseAnswer, Wakeup};
 use golock_core::{LockName, StoreErrorKind};
 use golock_postgres::PostgresStore;
@@ -41,6 +41,27 @@ pub(crate) async fn dropped_table_is_made_anew(server: Arc<Server>) {
         assert!(take(&store, &name, drop).await.1 > token);
     }
     admin.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await.unwrap();
+}
+
+/// Not that the table can't be created, which is there.
+pub(crate) async fn what_a_trigger_misses_is_told(server: Arc<Server>) {
+    let (admin, table, role) = (session(server.url()).await, unique("audited"), unique("service"));
+    PostgresStore::builder().table(&table).connect(server.url()).await.unwrap();
+    let audit = format!(
+        "CREATE FUNCTION {table}_audit() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN INSERT INTO {table}_log VALUES (NEW.name); RETURN NEW; END $$;
+         CREATE TRIGGER audit AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_audit();
+         CREATE ROLE {role} LOGIN PASSWORD 'secret';
+         GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role}"
+    );
+    admin.batch_execute(&audit).await.unwrap();
+    let url = url_as(server.url(), &role, "secret");
+    let store = PostgresStore::builder().table(&table).connect(&url).await.unwrap();
+    let error = store.acquire(&[wanted(&name("lock"), grant(), "tester")]).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::SchemaMissing, "{}", said(&error));
+    assert!(said(&error).contains(&format!("{table}_log")), "{}", said(&error));
+    let drop = format!("DROP TABLE {table}; DROP FUNCTION {table}_audit; DROP ROLE {role}");
+    admin.batch_execute(&drop).await.unwrap();
 }
 
 pub(crate) async fn schema_is_created_with_its_table_by_many_at_once(server: Arc<Server>) {
