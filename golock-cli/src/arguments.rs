@@ -194,7 +194,8 @@ pub(crate) struct Named {
 /// Frees a lock at once, whoever holds it.
 ///
 /// Its holder may still be at work: it finds out at its next renewal. Its token is fenced at once, so a resource that is
-/// told the new one refuses it from then on. `revoke` is the way without overlap. Asks before, on a terminal.
+/// told the new one refuses it from then on. `revoke` is the way without overlap. Asks before; where there is no terminal to ask at,
+/// `--yes` is needed.
 #[derive(Args, Debug)]
 pub(crate) struct Unlock {
     /// The lock

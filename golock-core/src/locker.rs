@@ -85,7 +85,8 @@ impl Locker {
     ///
     /// # Errors
     /// As [`try_lock`](Self::try_lock), once the wait is over. A store that fails transiently is asked again until then: what it
-    /// failed with at last is the source of [`Error::WaitTimeout`]. Who sets no `wait` waits until the store is back.
+    /// failed with at last is the source of [`Error::WaitTimeout`]. Who sets no `wait` waits until the store is back. A failure that
+    /// does not pass by itself is told at once.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the line; what may have been granted is given back in the background.

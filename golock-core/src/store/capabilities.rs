@@ -12,8 +12,8 @@ pub struct Capabilities {
     /// The most requests one call takes; at least 1.
     pub max_batch: usize,
     /// The longest a call takes, and a statement runs on the server before the server itself ends it (as far as it can be
-    /// made to: each backend's page says what it can't): the engine gives up on a call after this time, and takes it that nothing
-    /// of an abandoned call still runs once it has passed again.
+    /// made to: each backend's page says what it can't): the engine gives up on a call after this time at the latest (a purge has
+    /// ten minutes), and takes it that nothing of an abandoned call still runs once it has passed again.
     pub request_timeout: Duration,
     /// Whether [`wakeups`](crate::store::LockStore::wakeups) returns a stream.
     pub wakeups: bool,
