@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::engine::{Command, Commands, Lease, Reply, answered, extending, unlocking};
+use crate::engine::{Command, Commands, Lease, Reply, ask, extending, unlocking};
 use crate::options::check_lease;
 use crate::{Error, FencingToken, Label, LockName, LostReason};
 
@@ -103,13 +102,8 @@ impl Lock {
     /// Dropping the future does not take the request back: the lease may or may not be extended.
     pub async fn extend(&self, lock_at_most: Duration) -> Result<(), Error> {
         let to = check_lease(lock_at_most)?;
-        let (reply, answer) = oneshot::channel();
-        let lease = self.lease.clone();
-        self.commands.send(Command::Extend { lease, to, reply }).map_err(|_| Error::Closed)?;
-        answered(&self.commands, answer)
-            .instrument(extending(&self.lease))
-            .await
-            .unwrap_or(Err(Error::Closed))
+        let extend = |reply| Command::Extend { lease: self.lease.clone(), to, reply };
+        ask(&self.commands, extend).instrument(extending(&self.lease)).await.unwrap_or(Err(Error::Closed))
     }
 
     /// Gives the lock back, and waits for the store to confirm it. What is left of `lock_at_least` keeps the name
@@ -129,12 +123,8 @@ impl Lock {
             return Err(Error::Lost { name: self.lease.name.clone(), reason });
         }
         self.given_back = true;
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(self.release(Some(reply))).map_err(|_| Error::Closed)?;
-        answered(&self.commands, answer)
-            .instrument(unlocking(&self.lease))
-            .await
-            .unwrap_or(Err(Error::Closed))
+        let release = |reply| self.release(Some(reply));
+        ask(&self.commands, release).instrument(unlocking(&self.lease)).await.unwrap_or(Err(Error::Closed))
     }
 
     /// A view of this lock to share with whatever works under it.

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::engine::{Calls, Command, Commands, Series, answered};
+use crate::engine::{Calls, Command, Commands, Series, ask};
 use crate::options::Wanted;
 use crate::store::{ListRequest, LockInfo, LockStore, Operation, StoreError};
 use crate::{Error, FencingToken, Lock, LockName, LockOptions, LockWatch, LockerBuilder, LostReason};
@@ -242,19 +242,13 @@ impl Locker {
     /// Ends this locker and all its clones: new calls and everybody in line get [`Error::Closed`] at once. Locks
     /// that are held live on (and are renewed) until they are given back, or `timeout` is over: those left then
     /// run out with their leases, which their holders see as lost in time. Returns how many locks were still held (0 if the locker had
-    /// ended before). A lock that
-    /// was given back, but whose release the store has not confirmed by then, is not one of them: its name is free when its lease is
-    /// over, if not before.
+    /// ended before). A lock that was given back, but whose release the store has not confirmed by then, is not one of them: its name
+    /// is free when its lease is over, if not before.
     ///
     /// # Cancel safety
     /// Dropping the future does not take the shutdown back.
     pub async fn shutdown(&self, timeout: Duration) -> usize {
-        let (reply, answer) = oneshot::channel();
-        // An error says that the keeper has ended already.
-        match self.shared.commands.send(Command::Shutdown { timeout, reply }) {
-            Ok(()) => answered(&self.shared.commands, answer).await.unwrap_or(0),
-            Err(_) => 0,
-        }
+        ask(&self.shared.commands, |reply| Command::Shutdown { timeout, reply }).await.unwrap_or(0)
     }
 
     async fn acquire(&self, wanted: Wanted) -> Result<Lock, Error> {
@@ -268,12 +262,12 @@ impl Locker {
         let started = tokio::time::Instant::now();
         let wait = wanted.wait;
         loop {
-            let (name, (reply, answer)) = (wanted.name.clone(), oneshot::channel());
+            let (name, commands) = (wanted.name.clone(), &self.shared.commands);
             let caller = self.shared.callers.fetch_add(1, Ordering::Relaxed);
-            let command = Command::Lock { caller, wanted: wanted.clone(), series: series.clone(), reply };
-            self.shared.commands.send(command).map_err(|_| Error::Closed)?;
-            let place = Place { commands: &self.shared.commands, name: &name, caller };
-            let lock = answered(&self.shared.commands, answer).await.ok_or(Error::Closed)??;
+            let place = Place { commands, name: &name, caller };
+            let lock =
+                |reply| Command::Lock { caller, wanted: wanted.clone(), series: series.clone(), reply };
+            let lock = ask(commands, lock).await.ok_or(Error::Closed)??;
             std::mem::forget(place);
             // This task may have been kept waiting for longer than the lease.
             if lock.is_held() {
@@ -298,19 +292,16 @@ impl Locker {
         F: FnOnce(Arc<dyn LockStore>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, StoreError>> + Send,
     {
-        let (reply, answer) = oneshot::channel();
         let calls = self.shared.calls.clone();
         let limit = if operation == Operation::Purge { PURGE_LIMIT.max(calls.limit) } else { calls.limit };
         let span = calls.telemetry.operating(operation, name.as_ref());
-        let run = Command::Run(Box::pin(async move {
-            let _ = reply.send(calls.bounded(operation, limit, call(calls.store.clone())).await);
-        }));
-        self.shared.commands.send(run).map_err(|_| Error::Closed)?;
-        answered(&self.shared.commands, answer)
-            .instrument(span)
-            .await
-            .ok_or(Error::Closed)?
-            .map_err(|source| Error::Store { name, source })
+        let run = |reply: oneshot::Sender<_>| {
+            Command::Run(Box::pin(async move {
+                let _ = reply.send(calls.bounded(operation, limit, call(calls.store.clone())).await);
+            }))
+        };
+        let answer = ask(&self.shared.commands, run).instrument(span).await.ok_or(Error::Closed)?;
+        answer.map_err(|source| Error::Store { name, source })
     }
 }
 

@@ -31,11 +31,16 @@ pub(crate) enum Command {
     Shutdown { timeout: Duration, reply: oneshot::Sender<usize> },
 }
 
-/// The keeper's answer to a command; `None`: it has ended without one.
+/// Sends a command, and waits for the keeper's answer; `None`: the keeper has ended, before or meanwhile.
 ///
-/// A dropped sender tells as much, but a command that is sent at the moment in which the keeper's runtime ends stays in the channel,
-/// with the sender in it, for as long as a handle lives.
-pub(crate) async fn answered<T>(commands: &Commands, mut answer: oneshot::Receiver<T>) -> Option<T> {
+/// Of the end a dropped sender would tell as well, but a command that is sent at the moment in which the keeper's runtime ends stays in
+/// the channel, with the sender in it, for as long as a handle lives.
+pub(crate) async fn ask<T>(
+    commands: &Commands,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Option<T> {
+    let (reply, mut answer) = oneshot::channel();
+    commands.send(command(reply)).ok()?;
     tokio::select! {
         biased;
         answer = &mut answer => answer.ok(),

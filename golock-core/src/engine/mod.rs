@@ -28,7 +28,7 @@ mod tests;
 mod timers;
 
 pub(crate) use self::call::Calls;
-pub(crate) use self::command::{Command, Commands, Reply, answered};
+pub(crate) use self::command::{Command, Commands, Reply, ask};
 pub use self::env::Env;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::lease::Lease;
