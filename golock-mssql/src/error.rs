@@ -58,13 +58,14 @@ pub(crate) fn not_opened(error: DriverError, was_there: bool) -> StoreError {
 
 /// The table is not there, as far as this login can see.
 pub(crate) fn is_table_missing(error: &StoreError) -> bool {
-    matches!(driver(error), Some(DriverError::Server(error)) if is_no_table(error))
+    matches!(driver(error), Some(DriverError::Server(error)) if number(error) == NO_TABLE)
 }
 
-fn is_no_table(error: &TokenError) -> bool {
-    // Babelfish says so in PostgreSQL's words, with a number that stands for everything that it has no number for.
-    let in_words = |said: &str| said.starts_with("relation \"") && said.ends_with("\" does not exist");
-    error.code() == NO_TABLE || in_words(error.message())
+/// What the server failed with. Babelfish has one number for much; that there is no table it says in PostgreSQL's words.
+fn number(error: &TokenError) -> u32 {
+    let said = error.message();
+    let no_table = said.starts_with("relation \"") && said.ends_with("\" does not exist");
+    if no_table { NO_TABLE } else { error.code() }
 }
 
 /// Another creates the same, and is not done yet.
@@ -80,8 +81,7 @@ fn driver(error: &StoreError) -> Option<&DriverError> {
 
 fn kind_of(error: &DriverError, operation: Operation) -> StoreErrorKind {
     match error {
-        DriverError::Server(error) if is_no_table(error) => StoreErrorKind::SchemaMissing,
-        DriverError::Server(error) => number_kind(error.code(), operation),
+        DriverError::Server(error) => number_kind(number(error), operation),
         DriverError::Tls(_) => StoreErrorKind::Tls,
         // One of the two insists on TLS and the other has none: the driver shows it only in words, and
         // `tests/mock` holds it to them.
@@ -119,7 +119,7 @@ fn number_kind(number: u32, operation: Operation) -> StoreErrorKind {
         // On the table, a column, CREATE; the user, the firewall of Azure.
         229 | 230 | 262 | 297 | 300 | 916 | 15247 | 40615 | 40914 => Kind::Permission,
         // No such table, column, schema; values don't fit the columns.
-        207 | 213 | 257 | 2760 | 8152 | 2628 => Kind::SchemaMissing,
+        207 | NO_TABLE | 213 | 257 | 2760 | 8152 | 2628 => Kind::SchemaMissing,
         // Deadlock, LOCK_TIMEOUT, snapshot; two that insert one name.
         DEADLOCK | MOVED | 1222 | UPDATE_CONFLICT | DUPLICATE_KEY | DUPLICATE_KEY_OF_INDEX => Kind::Conflict,
         // The database; the database in recovery or a mirror; a read-only replica.
@@ -160,6 +160,7 @@ mod tests {
             (18456, Kind::Authentication),
             (229, Kind::Permission),
             (262, Kind::Permission),
+            (208, Kind::SchemaMissing),
             (207, Kind::SchemaMissing),
             (1205, Kind::Conflict),
             (601, Kind::Conflict),

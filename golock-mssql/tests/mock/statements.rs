@@ -100,6 +100,16 @@ async fn every_session_is_told_its_settings_before_anything_else() {
         // A batch: what sp_executesql sets ends with it.
         let settings = on_it.next().unwrap();
         assert_eq!((settings.what(), &*settings.declared), ("session", ""));
+        for setting in [
+            "SET XACT_ABORT ON;",
+            "SET IMPLICIT_TRANSACTIONS OFF;",
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;",
+            "SET ANSI_WARNINGS ON;",
+            "SET ROWCOUNT 0;",
+            &format!("SET LOCK_TIMEOUT {lock_timeout};"),
+        ] {
+            assert!(settings.sql.contains(setting), "{setting} on {connection}: {}", settings.sql);
+        }
         let told = file(include_str!("../../src/sql/session.sql"));
         assert_eq!(
             settings.sql,
@@ -210,6 +220,7 @@ async fn the_table_is_created_once_and_only_if_it_is_missing() {
     try_acquire(&store).await.unwrap();
     let created = server.asked_to("create");
     assert_eq!(created.len(), 1);
+    assert!(created[0].sql.contains("CREATE TABLE [ops].[it's] ("), "{}", created[0].sql);
     let creation = file(include_str!("../../src/sql/schema.sql"))
         .replace("[dbo].[golock]", "[ops].[it's]")
         .replace("{schema_in_text}", "N'ops'")
