@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use golock_core::backend::connected_within;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use mysql_async::{Opts, Pool};
 
 use crate::MysqlStore;
-use crate::error::{failed, failure};
+use crate::error::{BACKEND, failed, failure};
 use crate::table;
 use crate::url;
 
@@ -112,15 +113,10 @@ impl MysqlStoreBuilder {
     /// # Cancel safety
     /// Dropping the future gives the connection back.
     pub async fn build_like(self, pool: &Pool) -> Result<MysqlStore, StoreError> {
-        let connection = tokio::time::timeout(self.request_timeout, pool.get_conn()).await;
-        match connection {
-            Ok(Ok(connection)) => self.build(connection.opts().clone()),
-            Ok(Err(error)) => Err(failed(Operation::Connect, error)),
-            Err(_) => {
-                let why = "the pool had no connection within the request timeout";
-                Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
-            }
-        }
+        let borrowed = async { pool.get_conn().await.map_err(|error| failed(Operation::Connect, error)) };
+        let why = "the pool had no connection within the request timeout";
+        let connection = connected_within(self.request_timeout, BACKEND, why, borrowed).await?;
+        self.build(connection.opts().clone())
     }
 
     /// A store over connections of its own to the server at `url`, `mysql://user:password@host:3306/database` (of MariaDB

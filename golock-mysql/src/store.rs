@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Creation, Table, ask_again, in_order, page_by_page};
+use golock_core::backend::{Creation, Table, ask_again, connected_within, in_order, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -12,7 +12,6 @@ use golock_core::store::{
 use golock_core::{FencingToken, LockName, async_trait};
 use mysql_async::{Opts, Pool, Row};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
 use crate::answers::{Renewal, acquired, acquired_of_many, listed, released, released_of_many, renewed};
 use crate::builder::MysqlStoreBuilder;
@@ -110,13 +109,8 @@ impl MysqlStore {
         let nothing = self.statements.list(&ListRequest::new("", 0));
         // Opening a session bounds itself; one that is open may lead to a server that answers no more.
         let looked = self.call(&self.acquiring, Operation::Connect, &nothing);
-        match timeout(self.request_timeout.saturating_mul(4), looked).await {
-            Ok(looked) => looked.map(drop),
-            Err(_) => {
-                let why = "no answer within four times the request timeout";
-                Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
-            }
-        }
+        let why = "no answer within four times the request timeout";
+        connected_within(self.request_timeout.saturating_mul(4), BACKEND, why, looked).await.map(drop)
     }
 
     pub(crate) fn over(opts: &Opts, table: &Table, options: &MysqlStoreBuilder) -> Self {

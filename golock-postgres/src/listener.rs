@@ -6,12 +6,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use golock_core::LockName;
-use golock_core::backend::{Table, listening};
+use golock_core::backend::{Table, connected_within, listening};
 use golock_core::store::{Operation, StoreError, StoreErrorKind, Wakeup, Wakeups};
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::{failure, not_opened};
+use crate::error::{BACKEND, failure, not_opened};
 use crate::url::{Driver, connect};
 
 /// How listening connections are opened. A pool's manager can't: it drives its connections itself, and drops what they
@@ -65,10 +65,7 @@ impl Listener {
             }
             Ok(Open { _client: client, driver, channel: channel.to_owned() })
         };
-        tokio::time::timeout(self.within, opening).await.unwrap_or_else(|_| {
-            let why = "no connection within the request timeout";
-            Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
-        })
+        connected_within(self.within, BACKEND, "no connection within the request timeout", opening).await
     }
 }
 

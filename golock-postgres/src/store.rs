@@ -4,20 +4,19 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use golock_core::backend::{Creation, Table, micros, page_by_page};
+use golock_core::backend::{Creation, Table, connected_within, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    StoreErrorKind, Wakeups,
+    Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
-use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::answers::{acquired, column, each, handed_over, listed, released, renewed};
 use crate::builder::PostgresStoreBuilder;
-use crate::error::{BACKEND, failure, is_collision, is_table_missing};
+use crate::error::{BACKEND, is_collision, is_table_missing};
 use crate::listener::Listener;
 use crate::locked::answered;
 use crate::session::Lane;
@@ -87,14 +86,9 @@ impl PostgresStore {
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
         // Opening a session bounds itself; one that is open may lead to a server that answers no more.
-        let ready = self.held(Operation::Connect, &[], &[], &[], 0);
-        match timeout(self.request_timeout.saturating_mul(4), ready).await {
-            Ok(ready) => ready.map(drop),
-            Err(_) => {
-                let why = "no answer within four times the request timeout";
-                Err(failure(Operation::Connect, StoreErrorKind::Timeout, why))
-            }
-        }
+        let looked = self.held(Operation::Connect, &[], &[], &[], 0);
+        let why = "no answer within four times the request timeout";
+        connected_within(self.request_timeout.saturating_mul(4), BACKEND, why, looked).await.map(drop)
     }
 
     pub(crate) fn over(pool: &Pool, table: &Table, options: &PostgresStoreBuilder) -> Self {

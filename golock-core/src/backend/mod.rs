@@ -3,6 +3,7 @@
 //! Two parts have dependencies of their own, and are features: `sessions` (deadpool) and `tls` (rustls).
 
 mod answers;
+mod connecting;
 mod creation;
 mod pages;
 mod record;
@@ -16,6 +17,7 @@ pub mod tls;
 mod wakeups;
 
 pub use self::answers::{all_or_error, ask_again, each_by_itself, in_order};
+pub use self::connecting::connected_within;
 pub use self::creation::Creation;
 pub use self::pages::page_by_page;
 pub use self::record::Record;

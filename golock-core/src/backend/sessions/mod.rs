@@ -11,9 +11,10 @@ use std::time::Duration;
 use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use self::openings::Openings;
+use super::connected_within;
 use crate::store::{Operation, StoreError, StoreErrorKind};
 
 /// A call that was given up sooner tells nothing of the server: it may have waited for a row that somebody has locked.
@@ -279,10 +280,8 @@ impl<O: Opener> Manager for Opening<O> {
                 }
             };
             // Some drivers' futures are so large that, passed through the callers' frames, they would fill a debug build's stack.
-            let session = timeout(within, Box::pin(opened)).await.unwrap_or_else(|_| {
-                let why = "no session within the request timeout";
-                Err(StoreError::new(O::BACKEND, Operation::Connect, StoreErrorKind::Timeout, why))
-            })?;
+            let why = "no session within the request timeout";
+            let session = connected_within(within, O::BACKEND, why, Box::pin(opened)).await?;
             Ok(Opened { session, was_left_behind: false, answered: Instant::now() })
         };
         let fits = |left_behind: &mut Self::Type| {
