@@ -1,10 +1,18 @@
 //! From rows to answers.
 
 use golock_core::backend::{Record, from_micros};
-use golock_core::store::LockInfo;
+use golock_core::store::{AcquireAnswer, LockInfo, RenewAnswer};
 use golock_core::{FencingToken, GrantId, Label, LockName};
 use rusqlite::Row;
 use rusqlite::types::Type;
+
+pub(crate) fn granted(row: &Row<'_>) -> rusqlite::Result<AcquireAnswer> {
+    Ok(AcquireAnswer::granted(FencingToken::new(row.get(0)?), from_micros(row.get(1)?)))
+}
+
+pub(crate) fn renewed(row: &Row<'_>) -> rusqlite::Result<RenewAnswer> {
+    Ok(RenewAnswer::renewed(from_micros(row.get(0)?)))
+}
 
 /// What is known of a name, and how it stood when the clock was read.
 pub(crate) fn found(row: &Row<'_>) -> rusqlite::Result<Record> {

@@ -11,9 +11,10 @@ use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::connection::{Opener, Session};
+use crate::connection::{Opener, Session, written};
 use crate::error::failure;
 use crate::limits::Limits;
+use crate::statements::{Rows, Statements};
 
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
 
@@ -22,6 +23,7 @@ pub(crate) struct Lane {
     /// What its thread is called.
     name: &'static str,
     opener: Arc<Opener>,
+    statements: Arc<Statements>,
     request_timeout: Duration,
     /// To the thread, which ends, and closes its connection, when this is dropped. None until the first call.
     jobs: Mutex<Option<Sender<Job>>>,
@@ -29,19 +31,45 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// Neither a thread is started nor a file opened before the first call.
-    pub(crate) fn new(name: &'static str, opener: Arc<Opener>, request_timeout: Duration) -> Self {
-        Self { name, opener, request_timeout, jobs: Mutex::default() }
+    pub(crate) fn new(
+        name: &'static str,
+        opener: Opener,
+        statements: Arc<Statements>,
+        request_timeout: Duration,
+    ) -> Self {
+        Self { name, opener: Arc::new(opener), statements, request_timeout, jobs: Mutex::default() }
     }
 
-    /// What `work` made of the connection. It may be called twice, if it fails because there is no table yet.
+    /// What `work` found, each statement by itself. It may be called twice, if it fails because there is no table yet.
     ///
     /// If this future is dropped before the thread has come to it, it is never begun.
-    pub(crate) async fn call<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         operation: Operation,
-        work: impl Fn(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl Fn(&Rows<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.call(operation, move |connection, statements| work(&Rows { connection, statements })).await
+    }
+
+    /// As [`read`](Self::read), but in one transaction that may write: see [`written`].
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        work: impl Fn(&Rows<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.call(operation, move |connection, statements| {
+            written(connection, |connection| work(&Rows { connection, statements }))
+        })
+        .await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        work: impl Fn(&mut Connection, &Statements) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
+        let statements = Arc::clone(&self.statements);
         let limits = Limits::of(self.request_timeout);
         self.enqueue(Box::new(move |session| {
             if reply.is_closed() {
@@ -52,7 +80,7 @@ impl Lane {
                 Err(failure(operation, StoreErrorKind::Conflict, "other calls of this store took too long"))
             } else {
                 limits.enter();
-                session.run(operation, work)
+                session.run(operation, |connection| work(connection, &statements))
             };
             // Who has gone away meanwhile has no use for it.
             let _ = reply.send(outcome);

@@ -1,15 +1,19 @@
 //! The statements, read from `sql/`, made out for one table, and run.
 
-use golock_core::backend::{Record, Table, fill, from_micros, micros};
+use std::time::Duration;
+
+use golock_core::backend::{Record, Table, fill, micros};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, ListRequest, LockInfo, ReleaseAnswer, ReleaseRequest, RenewAnswer,
     RenewRequest,
 };
 use golock_core::{FencingToken, LockName};
-use rusqlite::{Connection, OptionalExtension, named_params};
-use std::time::Duration;
+use rusqlite::{Connection, OptionalExtension, Params, Row, named_params};
 
-use crate::answers::{found, listed};
+use crate::answers::{found, granted, listed, renewed};
+
+/// How many names a purge looks at in one transaction.
+const PURGE_PAGE: i64 = 1_000;
 
 /// What is run, made once per store.
 pub(crate) struct Statements {
@@ -41,137 +45,103 @@ impl Statements {
             schema: made(include_str!("sql/schema.sql")),
         }
     }
+}
 
+/// The rows of the table, on one connection.
+pub(crate) struct Rows<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) statements: &'a Statements,
+}
+
+impl Rows<'_> {
     /// Who holds the name, if it is another: then there is nothing to write. It locks nothing.
-    pub(crate) fn refusal(
-        &self,
-        connection: &Connection,
-        request: &AcquireRequest,
-    ) -> rusqlite::Result<Option<AcquireAnswer>> {
-        let found = self.look(connection, &request.name)?;
-        let answer = Record::acquired(found.as_ref(), request.grant);
+    pub(crate) fn refusal(&self, request: &AcquireRequest) -> rusqlite::Result<Option<AcquireAnswer>> {
+        let answer = Record::acquired(self.look(&request.name)?.as_ref(), request.grant);
         Ok(matches!(answer, AcquireAnswer::Held(_)).then_some(answer))
     }
 
-    pub(crate) fn acquire(
-        &self,
-        connection: &Connection,
-        request: &AcquireRequest,
-    ) -> rusqlite::Result<AcquireAnswer> {
-        let mut statement = connection.prepare_cached(&self.acquire)?;
+    pub(crate) fn acquire(&self, request: &AcquireRequest) -> rusqlite::Result<AcquireAnswer> {
         let values = named_params! {
             ":name": request.name.as_bytes(),
             ":grant_id": request.grant.as_bytes(),
             ":lock_by": request.lock_by.as_str(),
             ":lease": micros(request.lease),
         };
-        let granted = statement
-            .query_row(values, |row| {
-                Ok(AcquireAnswer::granted(FencingToken::new(row.get(0)?), from_micros(row.get(1)?)))
-            })
-            .optional()?;
-        match granted {
+        match self.one(&self.statements.acquire, values, granted)? {
             Some(granted) => Ok(granted),
-            None => Ok(self.refusal(connection, request)?.unwrap_or(AcquireAnswer::Raced)),
+            None => Ok(self.refusal(request)?.unwrap_or(AcquireAnswer::Raced)),
         }
     }
 
-    pub(crate) fn renew(
-        &self,
-        connection: &Connection,
-        request: &RenewRequest,
-    ) -> rusqlite::Result<RenewAnswer> {
-        let mut statement = connection.prepare_cached(&self.renew)?;
+    pub(crate) fn renew(&self, request: &RenewRequest) -> rusqlite::Result<RenewAnswer> {
         let values = named_params! {
             ":name": request.name.as_bytes(),
             ":grant_id": request.grant.as_bytes(),
             ":token": request.token.get(),
             ":lease": micros(request.lease),
         };
-        let remaining = statement.query_row(values, |row| row.get::<_, i64>(0)).optional()?;
-        if let Some(remaining) = remaining {
-            return Ok(RenewAnswer::renewed(from_micros(remaining)));
+        match self.one(&self.statements.renew, values, renewed)? {
+            Some(renewed) => Ok(renewed),
+            None => Ok(Record::renewed(self.look(&request.name)?.as_ref(), request.grant, request.token)),
         }
-        Ok(Record::renewed(self.look(connection, &request.name)?.as_ref(), request.grant, request.token))
     }
 
-    pub(crate) fn release(
-        &self,
-        connection: &Connection,
-        request: &ReleaseRequest,
-    ) -> rusqlite::Result<ReleaseAnswer> {
+    pub(crate) fn release(&self, request: &ReleaseRequest) -> rusqlite::Result<ReleaseAnswer> {
         // Nobody else writes between this and the statement.
-        let answer = Record::released(self.look(connection, &request.name)?.as_ref(), request.grant);
+        let answer = Record::released(self.look(&request.name)?.as_ref(), request.grant);
         if answer != ReleaseAnswer::AlreadyReleased {
-            let mut statement = connection.prepare_cached(&self.release)?;
-            statement.execute(named_params! {
+            let values = named_params! {
                 ":name": request.name.as_bytes(),
                 ":grant_id": request.grant.as_bytes(),
                 ":at_least": micros(request.lock_at_least),
-            })?;
+            };
+            self.connection.prepare_cached(&self.statements.release)?.execute(values)?;
         }
         Ok(answer)
     }
 
-    pub(crate) fn fence(
-        &self,
-        connection: &Connection,
-        name: &LockName,
-        at_once: bool,
-    ) -> rusqlite::Result<Option<FencingToken>> {
-        let mut statement = connection.prepare_cached(&self.fence)?;
+    pub(crate) fn fence(&self, name: &LockName, at_once: bool) -> rusqlite::Result<Option<FencingToken>> {
         let values = named_params! { ":name": name.as_bytes(), ":ends_now": at_once };
-        statement.query_row(values, |row| row.get(0).map(FencingToken::new)).optional()
+        self.one(&self.statements.fence, values, |row| row.get(0).map(FencingToken::new))
     }
 
-    pub(crate) fn inspect(
-        &self,
-        connection: &Connection,
-        name: &LockName,
-    ) -> rusqlite::Result<Option<LockInfo>> {
-        Ok(self.look(connection, name)?.and_then(|found| found.info(name.clone())))
+    pub(crate) fn inspect(&self, name: &LockName) -> rusqlite::Result<Option<LockInfo>> {
+        Ok(self.look(name)?.and_then(|found| found.info(name.clone())))
     }
 
-    pub(crate) fn list(
-        &self,
-        connection: &Connection,
-        request: &ListRequest,
-    ) -> rusqlite::Result<Vec<LockInfo>> {
-        let mut statement = connection.prepare_cached(&self.list)?;
-        let found = statement.query_map(
-            named_params! {
-                ":from": request.prefix.as_bytes(),
-                ":before": request.after_prefix(),
-                ":after": request.after.as_ref().map_or(&[][..], LockName::as_bytes),
-                ":limit": i64::try_from(request.limit).unwrap_or(i64::MAX),
-            },
-            listed,
-        )?;
-        found.filter_map(Result::transpose).collect()
+    pub(crate) fn list(&self, request: &ListRequest) -> rusqlite::Result<Vec<LockInfo>> {
+        let values = named_params! {
+            ":from": request.prefix.as_bytes(),
+            ":before": request.after_prefix(),
+            ":after": request.after.as_ref().map_or(&[][..], LockName::as_bytes),
+            ":limit": i64::try_from(request.limit).unwrap_or(i64::MAX),
+        };
+        let mut statement = self.connection.prepare_cached(&self.statements.list)?;
+        statement.query_map(values, listed)?.filter_map(Result::transpose).collect()
     }
 
     /// Looks at one page of names after `after`, and deletes those that are idle: how many, and where the next page starts. A page is
     /// what is looked at, so that the write lock is not held for long, however few of a large table are to be deleted.
-    pub(crate) fn purge(
-        &self,
-        connection: &Connection,
-        idle_for: Duration,
-        after: &[u8],
-        page: i64,
-    ) -> rusqlite::Result<(u64, Option<Vec<u8>>)> {
-        let mut statement = connection.prepare_cached(&self.page)?;
-        let last = statement
-            .query_row(named_params! { ":after": after, ":page": page }, |row| row.get::<_, Vec<u8>>(0))
-            .optional()?;
-        let mut statement = connection.prepare_cached(&self.purge)?;
-        let deleted =
-            statement.execute(named_params! { ":after": after, ":last": last, ":idle": micros(idle_for) })?;
+    pub(crate) fn purge(&self, idle_for: Duration, after: &[u8]) -> rusqlite::Result<(u64, Option<Vec<u8>>)> {
+        let page = named_params! { ":after": after, ":page": PURGE_PAGE };
+        let last = self.one(&self.statements.page, page, |row| row.get::<_, Vec<u8>>(0))?;
+        let values = named_params! { ":after": after, ":last": last, ":idle": micros(idle_for) };
+        let deleted = self.connection.prepare_cached(&self.statements.purge)?.execute(values)?;
         Ok((deleted as u64, last))
     }
 
-    fn look(&self, connection: &Connection, name: &LockName) -> rusqlite::Result<Option<Record>> {
-        let mut statement = connection.prepare_cached(&self.look)?;
-        statement.query_row(named_params! { ":name": name.as_bytes() }, found).optional()
+    fn look(&self, name: &LockName) -> rusqlite::Result<Option<Record>> {
+        self.one(&self.statements.look, named_params! { ":name": name.as_bytes() }, found)
+    }
+
+    /// What is read from the row that comes back, if one does.
+    fn one<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.connection.prepare_cached(sql)?.query_row(values, read).optional()
     }
 }
 

@@ -13,16 +13,13 @@ use golock_core::store::{
 use golock_core::{FencingToken, LockName, async_trait};
 
 use crate::builder::SqliteStoreBuilder;
-use crate::connection::{Opener, written};
+use crate::connection::Opener;
 use crate::error::BACKEND;
 use crate::lane::Lane;
-use crate::statements::Statements;
+use crate::statements::{Rows, Statements};
 
 /// The most requests in one transaction.
 const MAX_BATCH: usize = 500;
-
-/// How many names a purge looks at in one transaction.
-const PURGE_PAGE: i64 = 1_000;
 
 /// What survives a power cut, by the kind of call.
 const DURABLE: &str = include_str!("sql/durable.sql");
@@ -95,15 +92,16 @@ impl SqliteStore {
     /// # Cancel safety
     /// Dropping the future closes what it opened; the file and the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        self.looked(Operation::Connect, ListRequest::new("", 0)).await.map(drop)
+        let nothing = ListRequest::new("", 0);
+        self.looking.read(Operation::Connect, move |rows| rows.list(&nothing)).await.map(drop)
     }
 
     pub(crate) fn over(path: PathBuf, table: &Table, options: &SqliteStoreBuilder) -> Self {
-        let statements = Statements::new(table);
+        let statements = Arc::new(Statements::new(table));
         let lane = |name, settings| {
             let create = options.create_table.then(|| statements.schema.clone());
             let opener = Opener { path: path.clone(), create, settings };
-            Lane::new(name, Arc::new(opener), options.request_timeout)
+            Lane::new(name, opener, Arc::clone(&statements), options.request_timeout)
         };
         Self {
             looking: lane("golock-look", LASTING),
@@ -111,21 +109,14 @@ impl SqliteStore {
             keeping: lane("golock-keep", LASTING),
             table: table.clone(),
             request_timeout: options.request_timeout,
-            statements: Arc::new(statements),
+            statements,
             path,
         }
     }
 
-    async fn looked(&self, operation: Operation, request: ListRequest) -> Result<Vec<LockInfo>, StoreError> {
-        let statements = Arc::clone(&self.statements);
-        self.looking.call(operation, move |connection| statements.list(connection, &request)).await
-    }
-
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        let (statements, name) = (Arc::clone(&self.statements), name.clone());
-        let at_once = operation == Operation::ForceUnlock;
-        let fence = move |connection: &mut _| written(connection, |it| statements.fence(it, &name, at_once));
-        self.acquiring.call(operation, fence).await
+        let (name, at_once) = (name.clone(), operation == Operation::ForceUnlock);
+        self.acquiring.write(operation, move |rows| rows.fence(&name, at_once)).await
     }
 }
 
@@ -138,51 +129,42 @@ impl LockStore for SqliteStore {
     /// Looks first, which waits for nobody: only what may be won is written.
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
         let requests: Arc<[AcquireRequest]> = requests.into();
-        let (statements, wanted) = (Arc::clone(&self.statements), Arc::clone(&requests));
-        let look = move |connection: &mut _| {
-            wanted.iter().map(|request| statements.refusal(connection, request)).collect()
-        };
-        let refusals: Vec<Option<AcquireAnswer>> = self.looking.call(Operation::Acquire, look).await?;
+        let wanted = Arc::clone(&requests);
+        let look = move |rows: &Rows<'_>| wanted.iter().map(|request| rows.refusal(request)).collect();
+        let refusals: Vec<Option<AcquireAnswer>> = self.looking.read(Operation::Acquire, look).await?;
         if refusals.iter().all(Option::is_some) {
             return Ok(refusals.into_iter().flatten().collect());
         }
-        let statements = Arc::clone(&self.statements);
-        let acquire = move |connection: &mut _| {
-            written(connection, |it| {
-                let answer = |(request, refusal): (_, &Option<_>)| match refusal {
-                    Some(refusal) => Ok(AcquireAnswer::clone(refusal)),
-                    None => statements.acquire(it, request),
-                };
-                requests.iter().zip(&refusals).map(answer).collect()
-            })
+        let acquire = move |rows: &Rows<'_>| {
+            let answer = |(request, refusal): (_, &Option<_>)| match refusal {
+                Some(refusal) => Ok(AcquireAnswer::clone(refusal)),
+                None => rows.acquire(request),
+            };
+            requests.iter().zip(&refusals).map(answer).collect()
         };
-        self.acquiring.call(Operation::Acquire, acquire).await
+        self.acquiring.write(Operation::Acquire, acquire).await
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
-        let (statements, requests) = (Arc::clone(&self.statements), requests.to_vec());
-        let renew = move |connection: &mut _| {
-            written(connection, |it| requests.iter().map(|request| statements.renew(it, request)).collect())
-        };
-        self.keeping.call(Operation::Renew, renew).await
+        let requests = requests.to_vec();
+        let renew = move |rows: &Rows<'_>| requests.iter().map(|request| rows.renew(request)).collect();
+        self.keeping.write(Operation::Renew, renew).await
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
-        let (statements, requests) = (Arc::clone(&self.statements), requests.to_vec());
-        let release = move |connection: &mut _| {
-            written(connection, |it| requests.iter().map(|request| statements.release(it, request)).collect())
-        };
-        self.keeping.call(Operation::Release, release).await
+        let requests = requests.to_vec();
+        let release = move |rows: &Rows<'_>| requests.iter().map(|request| rows.release(request)).collect();
+        self.keeping.write(Operation::Release, release).await
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
-        let (statements, name) = (Arc::clone(&self.statements), name.clone());
-        let look = move |connection: &mut _| statements.inspect(connection, &name);
-        self.looking.call(Operation::Inspect, look).await
+        let name = name.clone();
+        self.looking.read(Operation::Inspect, move |rows| rows.inspect(&name)).await
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
-        self.looked(Operation::List, request.clone()).await
+        let request = request.clone();
+        self.looking.read(Operation::List, move |rows| rows.list(&request)).await
     }
 
     async fn revoke(&self, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
@@ -194,12 +176,8 @@ impl LockStore for SqliteStore {
     }
 
     async fn purge(&self, idle_for: Duration) -> Result<u64, StoreError> {
-        let page = |after: Vec<u8>| {
-            let statements = Arc::clone(&self.statements);
-            self.acquiring.call(Operation::Purge, move |connection: &mut _| {
-                written(connection, |it| statements.purge(it, idle_for, &after, PURGE_PAGE))
-            })
-        };
+        let page =
+            |after: Vec<u8>| self.acquiring.write(Operation::Purge, move |rows| rows.purge(idle_for, &after));
         page_by_page(Vec::new(), page).await
     }
 
