@@ -27,8 +27,8 @@ pub enum Error {
         holder: Holder,
     },
 
-    /// The wait ended before anything was known of the holder: the store did not answer in time, or others of
-    /// this process were ahead in line.
+    /// The wait ended before anything was known of the holder: the store failed until then, which is the source; or, without one,
+    /// others were ahead, of this process in line or in a race for the name.
     #[error("lock {name:?} was not granted within {waited:?}")]
     #[non_exhaustive]
     WaitTimeout {
@@ -79,9 +79,12 @@ impl Error {
         }
     }
 
-    /// Another holds the lock: not a fault, try later. [`holder`](Self::holder) says who.
+    /// Another holds the lock, or others of this process are before it in line: not a fault, try later.
+    /// [`holder`](Self::holder) says who, where that is known.
+    ///
+    /// A [`WaitTimeout`](Self::WaitTimeout) with a source is none of that: the store failed for as long as the wait lasted.
     pub fn is_held(&self) -> bool {
-        self.kind() == ErrorKind::Held
+        matches!(self, Self::Held { .. } | Self::WaitTimeout { source: None, .. })
     }
 
     /// The lease was lost: somebody else may hold the lock by now.
@@ -90,7 +93,7 @@ impl Error {
     }
 
     /// The same call may succeed later without anybody changing anything: the lock is held, or the store could
-    /// not be reached.
+    /// not be reached ([`is_held`](Self::is_held) tells which).
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Held { .. } | Self::WaitTimeout { .. } => true,
@@ -99,7 +102,7 @@ impl Error {
         }
     }
 
-    /// Who holds the lock, if that is why it was not granted.
+    /// Who holds the lock, if that is why it was not granted and is known.
     pub fn holder(&self) -> Option<&Holder> {
         match self {
             Self::Held { holder, .. } => Some(holder),

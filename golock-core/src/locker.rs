@@ -19,7 +19,8 @@ use crate::{Error, FencingToken, Lock, LockName, LockOptions, LockWatch, LockerB
 /// and renewals share a few connections.
 ///
 /// It is built in a tokio runtime (with time enabled) and does all its work on a task of that runtime, the
-/// *keeper*; its futures may be awaited, and its locks dropped, anywhere. When the last handle is gone the keeper
+/// *keeper*; its futures may be awaited, and its locks dropped, anywhere ([`run`](Self::run) and [`Lock::lost`] in a tokio runtime, for
+/// they end with a deadline). When the last handle is gone the keeper
 /// finishes what is under way and ends. Work that blocks all threads of that runtime stops the keeper, and so the renewals: hand it to
 /// [`spawn_blocking`](tokio::task::spawn_blocking). Code that is not async uses
 /// [`Handle::block_on`](tokio::runtime::Handle::block_on) of a runtime with threads of its own (`multi_thread`) that outlives its locks.
@@ -99,7 +100,10 @@ impl Locker {
     /// `work` is dropped, at whatever `.await` it stands, when the lease can't be kept: before the lease ends
     /// on the server. So it can't overlap with another holder's, except for what it leaves running elsewhere
     /// (tasks it spawned, statements on a server): pass them the token. Its value is returned if it ended in
-    /// time; of work that can fail that is a `Result`, hence `.await??`. With a `wait` of zero it runs now or not at all.
+    /// time; of work that can fail that is a `Result`, hence `.await??`.
+    ///
+    /// It waits its turn: of ten machines that run a job like this, each does, one after the other. For a job that one of them is to
+    /// run there is [`try_run`](Self::try_run).
     ///
     /// ```
     /// # use golock_core::{LockOptions, Locker, MemoryStore};
@@ -118,11 +122,15 @@ impl Locker {
     /// ```
     ///
     /// # Errors
-    /// As [`lock`](Self::lock); [`Error::Lost`] if `work` was dropped, or ended too late. That the name could not
-    /// be given back in time is not an error here: it is retried in the background.
+    /// As [`lock`](Self::lock); [`Error::Lost`] if `work` was dropped, ended too late, or had ended when the store said that the lock
+    /// had been taken away meanwhile. That the name could not be given back in time is not an error here: it is retried in the
+    /// background.
     ///
     /// # Cancel safety
     /// Dropping the future drops `work` first, then gives the lock back in the background.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time enabled: what it waits for ends with a deadline.
     pub async fn run<T, F, Fut>(&self, options: LockOptions, work: F) -> Result<T, Error>
     where
         F: FnOnce(LockWatch) -> Fut,
@@ -142,8 +150,44 @@ impl Locker {
         if let Some(reason) = lock.lost().now_or_never() {
             return lost(reason);
         }
-        let _ = lock.unlock().await;
-        Ok(value)
+        match lock.unlock().await {
+            Err(error) if error.is_lost() => Err(error),
+            _ => Ok(value),
+        }
+    }
+
+    /// Runs `work` now or not at all: as [`run`](Self::run), but waits for no holder, as [`try_lock`](Self::try_lock). For a job that
+    /// every machine starts and one is to run; with [`lock_at_least`](LockOptions::lock_at_least), once even if their clocks differ.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use golock_core::{LockOptions, Locker, MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), golock_core::Error> {
+    /// # let locker = Locker::new(MemoryStore::new());
+    /// let nightly = LockOptions::new("nightly-report").lock_at_least(Duration::from_secs(30));
+    /// match locker.try_run(nightly, |_| async { println!("reporting") }).await {
+    ///     Err(refused) if refused.is_held() => println!("another does it: {refused}"),
+    ///     outcome => outcome?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`try_lock`](Self::try_lock) and [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub async fn try_run<T, F, Fut>(&self, options: LockOptions, work: F) -> Result<T, Error>
+    where
+        F: FnOnce(LockWatch) -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.run(options.wait(Duration::ZERO), work).await
     }
 
     /// Who holds a name, since when and for how long still; `None` if it is free.
@@ -153,8 +197,8 @@ impl Locker {
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
-    pub async fn inspect(&self, name: &str) -> Result<Option<LockInfo>, Error> {
-        let name = LockName::new(name)?;
+    pub async fn inspect(&self, name: impl AsRef<str>) -> Result<Option<LockInfo>, Error> {
+        let name = LockName::new(name.as_ref())?;
         self.on_store(Operation::Inspect, Some(name.clone()), async move |store| store.inspect(&name).await)
             .await
     }
@@ -192,8 +236,8 @@ impl Locker {
     ///
     /// # Cancel safety
     /// Dropping the future does not take the request back.
-    pub async fn revoke(&self, name: &str) -> Result<Option<FencingToken>, Error> {
-        let name = LockName::new(name)?;
+    pub async fn revoke(&self, name: impl AsRef<str>) -> Result<Option<FencingToken>, Error> {
+        let name = LockName::new(name.as_ref())?;
         self.on_store(Operation::Revoke, Some(name.clone()), async move |store| store.revoke(&name).await)
             .await
     }
@@ -208,8 +252,8 @@ impl Locker {
     ///
     /// # Cancel safety
     /// Dropping the future does not take the request back.
-    pub async fn force_unlock(&self, name: &str) -> Result<Option<FencingToken>, Error> {
-        let name = LockName::new(name)?;
+    pub async fn force_unlock(&self, name: impl AsRef<str>) -> Result<Option<FencingToken>, Error> {
+        let name = LockName::new(name.as_ref())?;
         let lock = Some(name.clone());
         self.on_store(Operation::ForceUnlock, lock, async move |store| store.force_unlock(&name).await).await
     }

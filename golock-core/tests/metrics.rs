@@ -154,6 +154,31 @@ async fn errors_of_the_store_are_counted_by_operation_and_kind() {
     assert_eq!(seen.value(ERRORS_TOTAL, ""), 1.0);
 }
 
+/// Without renewals the store's answer to the unlock is the first to show it.
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_the_unlock_finds_is_counted() {
+    let (recorder, seen) = Seen::new();
+    let _while = metrics::set_default_local_recorder(&recorder);
+    let store = MemoryStore::new();
+    let locker = Locker::new(store.clone());
+
+    let lock = locker.try_lock(options()).await.unwrap();
+    locker.force_unlock("report").await.unwrap();
+    assert!(lock.unlock().await.unwrap_err().is_lost());
+    assert_eq!(seen.value(LOST_TOTAL, "reason=Revoked"), 1.0);
+
+    let lock = locker.try_lock(options()).await.unwrap();
+    store.delete(lock.name());
+    drop(lock);
+    sleep(secs(1)).await;
+    assert_eq!(seen.value(LOST_TOTAL, "reason=RowGone"), 1.0);
+
+    let work = locker.run(options(), async |_| locker.force_unlock("report").await.unwrap());
+    assert!(work.await.unwrap_err().is_lost(), "another may have worked meanwhile");
+    assert_eq!(seen.value(LOST_TOTAL, ""), 3.0);
+    assert_eq!((seen.value(HELD, ""), seen.values(HOLD_SECONDS).len()), (0.0, 3));
+}
+
 #[tokio::test(start_paused = true)]
 async fn names_are_grouped_only_as_the_builder_says() {
     let (recorder, seen) = Seen::new();

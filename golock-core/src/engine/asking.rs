@@ -9,7 +9,7 @@ use super::env::Tick;
 use super::keeper::Keeper;
 use super::line::{Head, Known, Local, Waiter};
 use super::outbox::parts;
-use crate::store::{AcquireAnswer, AcquireRequest, MarkRequest, StoreError};
+use crate::store::{AcquireAnswer, AcquireRequest, MarkRequest, Operation, StoreError, StoreErrorKind};
 use crate::{Error, GrantId, LockName};
 
 /// After this many lost races in a row the head pauses before it asks again.
@@ -138,7 +138,9 @@ impl Keeper {
                     debug!(lock = name.as_str(), "granted too late, given back");
                     let in_doubt = self.grant_anew(name);
                     self.undo(name, grant, request.lease, in_doubt);
-                    self.know(name, Known::Nothing);
+                    let why = "the lease was over before the answer came";
+                    let late = self.calls.failed(Operation::Acquire, StoreErrorKind::Timeout, why);
+                    self.know(name, Known::Failed(late));
                     self.try_later(name);
                 }
             }
@@ -197,7 +199,7 @@ impl Keeper {
             }
             Err(error) => {
                 debug!(lock = request.name.as_str(), %error, source = error.source(), "waits without a mark");
-                self.try_later(&request.name);
+                if line.freed { self.ask(&request.name) } else { self.try_later(&request.name) }
             }
         }
     }

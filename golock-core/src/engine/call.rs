@@ -1,6 +1,7 @@
 //! Calls of the store on their way: each is bounded in time, says when it was sent, and survives a panic.
 
 use std::any::Any;
+use std::error::Error as StdError;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,7 +161,12 @@ impl Calls {
         self.failed(operation, StoreErrorKind::Other, format!("{got} answers to {asked} requests"))
     }
 
-    fn failed(&self, operation: Operation, kind: StoreErrorKind, why: String) -> StoreError {
+    pub(super) fn failed(
+        &self,
+        operation: Operation,
+        kind: StoreErrorKind,
+        why: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> StoreError {
         StoreError::new(self.capabilities.backend, operation, kind, why)
     }
 }

@@ -2,6 +2,7 @@
 //! is not known, repeated until nothing of them can still arrive.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, warn};
@@ -23,6 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Ending {
     request: ReleaseRequest,
+    /// What was held until it was given back; `None`: an undo.
+    lease: Option<Arc<Lease>>,
     /// Who waits for it, and until when a transient failure is not yet an answer.
     reply: Option<(Reply<()>, Tick)>,
     /// Sent once more then, or later: until this time an acquire that was given up may overtake it.
@@ -38,7 +41,8 @@ pub(super) struct Ending {
 impl Ending {
     fn new(name: LockName, grant: GrantId, lock_at_least: Duration, over: Tick) -> Self {
         let request = ReleaseRequest::new(name, grant, lock_at_least);
-        Self { request, reply: None, once_more: None, over, in_doubt: false, under_way: false, tries: 0 }
+        let (lease, reply, once_more) = (None, None, None);
+        Self { request, lease, reply, once_more, over, in_doubt: false, under_way: false, tries: 0 }
     }
 }
 
@@ -59,6 +63,7 @@ impl Keeper {
         self.local_gives_back(&lease.name, lease.grant);
         let over = holding.over.max(now).after(self.calls.limit);
         let mut ending = Ending::new(lease.name.clone(), lease.grant, at_least, over);
+        ending.lease = Some(holding.lease).filter(|lease| lease.is_taken());
         ending.reply = reply.map(|reply| (reply, now.after(self.calls.limit)));
         ending.once_more = once_more;
         let is_plain = once_more.is_none();
@@ -178,8 +183,12 @@ impl Keeper {
         let again = match &answer {
             Ok(answer) => {
                 debug!(lock = name.as_str(), ?answer, "lock given back");
+                let outcome = outcome(*answer, ending.in_doubt);
+                if let (Some(lease), Err(reason)) = (ending.lease.take(), outcome) {
+                    lease.had_been_lost(reason);
+                }
                 if let Some((reply, _)) = ending.reply.take() {
-                    let _ = reply.send(outcome(name, *answer, ending.in_doubt));
+                    let _ = reply.send(outcome.map_err(|reason| Error::Lost { name: name.clone(), reason }));
                 }
                 // What may be granted yet is a late duplicate, under which nobody works.
                 ending.request.lock_at_least = Duration::ZERO;
@@ -217,12 +226,11 @@ impl Keeper {
 
 /// What the holder is told. That it was released already is good news after a try whose answer was lost, and bad
 /// news else.
-fn outcome(name: &LockName, answer: ReleaseAnswer, in_doubt: bool) -> Result<(), Error> {
-    let lost = |reason| Err(Error::Lost { name: name.clone(), reason });
+fn outcome(answer: ReleaseAnswer, in_doubt: bool) -> Result<(), LostReason> {
     match answer {
         ReleaseAnswer::Released => Ok(()),
         ReleaseAnswer::AlreadyReleased if in_doubt => Ok(()),
-        ReleaseAnswer::AlreadyReleased => lost(LostReason::Revoked),
-        ReleaseAnswer::NotYours(reason) => lost(reason),
+        ReleaseAnswer::AlreadyReleased => Err(LostReason::Revoked),
+        ReleaseAnswer::NotYours(reason) => Err(reason),
     }
 }

@@ -13,7 +13,7 @@ use super::lease::{Confirmed, Granted, Lease};
 use super::line::Waiter;
 use super::outbox::is_about_all;
 use super::timers::Timer;
-use crate::store::{RenewAnswer, RenewRequest, StoreError};
+use crate::store::{Operation, RenewAnswer, RenewRequest, StoreError, StoreErrorKind};
 use crate::{Error, FencingToken, GrantId, Holder, Lock, LostReason};
 
 /// A lease is renewed when a third of it is over; a try that failed is repeated a sixth after it was sent, or at
@@ -235,7 +235,15 @@ impl Keeper {
     ) {
         let name = request.name.clone();
         let outcome = match answer {
-            Ok(answer) => self.confirm(request, sent, &answer).map_err(|reason| Error::Lost { name, reason }),
+            Ok(answer) => match self.confirm(request, sent, &answer) {
+                Err(reason) => Err(Error::Lost { name, reason }),
+                Ok(()) if extended_nothing(request, &answer, self.now().since(sent)) => {
+                    let why = "another transaction has locked the row: the lease lasts as long as before";
+                    let source = self.calls.failed(Operation::Renew, StoreErrorKind::Conflict, why);
+                    Err(Error::Store { name: Some(name), source })
+                }
+                Ok(()) => Ok(()),
+            },
             Err(source) => {
                 let lost_by = self.leases.get(&request.grant).and_then(|holding| holding.lease.lost_by());
                 Err(match lost_by {
@@ -262,6 +270,7 @@ impl Keeper {
                 deadline: self.deadline(sent, *remaining, request.lease),
                 whole: self.deadline(sent, *remaining, *remaining),
                 over: now.after(*remaining),
+                extends: !extended_nothing(request, answer, now.since(sent)),
             }),
             RenewAnswer::Lost(reason) => Err(*reason),
         };

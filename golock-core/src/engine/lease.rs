@@ -52,6 +52,8 @@ pub(super) struct Confirmed {
     pub(super) whole: Tick,
     /// When the lease is over on the server, at the latest.
     pub(super) over: Tick,
+    /// It was extended, and not only looked at.
+    pub(super) extends: bool,
 }
 
 /// What [`Lease::new`] takes.
@@ -119,7 +121,9 @@ impl Lease {
             }
         });
         if let (Belief::Held { deadline: was, .. }, Belief::Held { deadline: is, .. }) = (was, is) {
-            self.held.renewed();
+            if confirmed.extends {
+                self.held.renewed();
+            }
             if is < was {
                 // Whoever sleeps until a later deadline does not look again by itself.
                 self.changed.notify_waiters();
@@ -155,6 +159,14 @@ impl Lease {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// It was lost before it was given back, as only the store's answer to that has shown.
+    pub(super) fn had_been_lost(&self, reason: LostReason) {
+        if let Belief::Released = self.belief() {
+            self.held.had_been_lost(reason);
+            self.tell_loss(reason);
         }
     }
 
@@ -207,14 +219,13 @@ impl Lease {
         if let (Belief::Held { .. }, Belief::Lost(reason)) = (was, is) {
             self.changed.notify_waiters();
             self.held.lost(self.clock.now(), reason);
-            warn!(
-                backend = self.held.series.backend,
-                lock = self.name.as_str(),
-                token = self.token.get(),
-                ?reason,
-                "lease lost"
-            );
+            self.tell_loss(reason);
         }
         (was, is)
+    }
+
+    fn tell_loss(&self, reason: LostReason) {
+        let (backend, lock, token) = (self.held.series.backend, self.name.as_str(), self.token.get());
+        warn!(backend, lock, token, ?reason, "lease lost");
     }
 }

@@ -124,14 +124,15 @@ impl Keeper {
 
     /// A caller has waited long enough: one last try if it is the head, else what is known.
     pub(super) fn wait_over(&mut self, name: &LockName, caller: u64) {
+        let now = self.now();
         let Some(line) = self.lines.get_mut(name) else { return };
         let Some(position) = line.position(caller) else { return };
         match line.head {
             // The answer that is on its way is for everybody whose wait is over by then.
-            Head::Asking(_) | Head::Marking => {}
-            Head::Sleeping if position == 0 => self.ask(name),
+            Head::Asking(_) => {}
+            Head::Sleeping | Head::Marking if position == 0 || line.is_overdue(now) => self.ask(name),
             Head::Idle if matches!(self.locals.get(name), Some(Local::GivesBack(_))) => {}
-            Head::Sleeping | Head::Idle => self.answer_overdue(name),
+            Head::Sleeping | Head::Marking | Head::Idle => self.answer_overdue(name),
         }
     }
 
@@ -147,8 +148,8 @@ impl Keeper {
         let Some(line) = self.lines.get_mut(name) else { return };
         match line.head {
             Head::Sleeping => self.ask(name),
-            Head::Asking(_) => line.freed = true,
-            Head::Idle | Head::Marking => {}
+            Head::Asking(_) | Head::Marking => line.freed = true,
+            Head::Idle => {}
         }
     }
 
@@ -214,10 +215,8 @@ impl Keeper {
         if line.is_unused(held_here) {
             self.forget_line(name);
         } else if line.head == Head::Idle && !held_here {
-            let is_overdue = |waiter: &Waiter| waiter.until.is_some_and(|until| until <= now);
             // The first in line gets its last try at once, and the turn of others is put off. Who stands behind has none.
-            let pause =
-                if line.waiters.front().is_some_and(is_overdue) { None } else { line.strangers.take_pause() };
+            let pause = if line.is_overdue(now) { None } else { line.strangers.take_pause() };
             match pause {
                 Some(pause) => {
                     self.sleep(name, pause);
@@ -365,6 +364,11 @@ impl Keeper {
 }
 
 impl Line {
+    /// The wait of the first in line is over: it has one last try.
+    fn is_overdue(&self, now: Tick) -> bool {
+        self.waiters.front().and_then(|waiter| waiter.until).is_some_and(|until| until <= now)
+    }
+
     fn why_not(&self, waiter: &Waiter, by_self: Option<&Holder>, now: Tick) -> Error {
         let name = waiter.wanted.name.clone();
         match (&self.known, by_self) {

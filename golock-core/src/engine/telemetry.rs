@@ -131,6 +131,11 @@ impl Held {
         meter::ended(&self.series, now.since(self.since));
         meter::lost(&self.series, reason);
     }
+
+    /// Before it was given back, which was told already.
+    pub(super) fn had_been_lost(&self, reason: LostReason) {
+        meter::lost(&self.series, reason);
+    }
 }
 
 /// Around [`Lock::extend`].

@@ -108,7 +108,7 @@ async fn wait_that_ended_in_failures_keeps_the_last_one() {
     store.script(|_| Fate::refused(StoreErrorKind::Unavailable));
     let error = Locker::new(store).lock(options("job").wait(secs(1))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WaitTimeout);
-    assert!(error.is_transient());
+    assert!(error.is_transient() && !error.is_held());
     once(&error, "lock \"job\"");
     once(&error, "memory");
     once(&error, "acquire");

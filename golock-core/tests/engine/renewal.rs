@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use golock_core::store::{Capabilities, Operation};
-use golock_core::{Lock, Locker, LostReason, MemoryStore, StoreErrorKind};
+use golock_core::{ErrorKind, Lock, Locker, LostReason, MemoryStore, StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
 use crate::common::{Fate, LEASE, Scripted, ms, name, options, poll_once, secs, settle, until};
@@ -303,6 +303,19 @@ async fn renewal_that_extended_nothing_is_repeated_soon() {
     store.lock_rows(false);
     sleep(LEASE).await;
     assert_eq!(lost(&locks), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn extension_that_extended_nothing_is_no_success() {
+    let store = Scripted::new();
+    let lock = Locker::new(store.clone()).try_lock(options("job")).await.unwrap();
+    store.lock_rows(true);
+    let error = lock.extend(LEASE * 10).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Store && error.is_transient(), "{error}");
+    assert!(lock.is_held() && lock.remaining() <= LEASE);
+    store.lock_rows(false);
+    lock.extend(LEASE * 10).await.unwrap();
+    assert!(lock.remaining() > LEASE * 9);
 }
 
 /// A future that is kept, and not polled, holds no name for ever: its caller does not know that it has the lock.

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use golock_core::store::Operation;
-use golock_core::{Error, Locker, LostReason};
+use golock_core::{Error, ErrorKind, Locker, LostReason};
 use tokio::time::{Instant, advance, sleep};
 
 use crate::common::{Events, Fate, LEASE, Scripted, ms, options, poll_once, secs, settle, taken_soon};
@@ -136,7 +136,7 @@ async fn acquire_that_came_back_too_late_is_no_success_and_is_given_back() {
 
     let error = one.try_lock(options("job").lock_at_most(secs(1))).await.unwrap_err();
 
-    assert!(matches!(error, Error::WaitTimeout { .. }), "{error}");
+    assert!(error.kind() == ErrorKind::Store && error.is_transient(), "{error}");
     settle().await;
     assert_eq!(store.count(Operation::Release), 1);
     other.try_lock(options("job")).await.unwrap().unlock().await.unwrap();
@@ -267,6 +267,20 @@ async fn run_drops_its_work_before_the_lease_ends_on_the_server() {
     assert!(work.await.unwrap_err().is_lost());
     assert!(began.elapsed() < LEASE);
     taken_soon(&other, "job").await.unlock().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_is_tried_runs_now_or_not_at_all() {
+    let store = Scripted::new();
+    let (locker, other) = (Locker::new(store.clone()), Locker::new(store));
+    let lock = other.try_lock(options("job")).await.unwrap();
+    let began = Instant::now();
+    let refused = locker.try_run(options("job"), async |_| unreachable!("another holds the lock")).await;
+    assert!(refused.is_err_and(|refused: Error| refused.is_held()));
+    assert!(began.elapsed() < secs(1));
+    lock.unlock().await.unwrap();
+    let token = locker.try_run(options("job"), async |lock| lock.token()).await.unwrap();
+    assert!(other.try_lock(options("job")).await.unwrap().token() > token);
 }
 
 #[tokio::test(start_paused = true)]

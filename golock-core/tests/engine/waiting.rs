@@ -2,6 +2,7 @@
 //! it is over (S18).
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use golock_core::store::{Capabilities, Operation};
 use golock_core::{Error, Locker, MemoryStore, StoreErrorKind};
@@ -9,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::common::{Fate, LEASE, SOON, Scripted, ms, options, secs, settle, taken_soon};
 
-const ROUND_TRIP: std::time::Duration = ms(40);
+const ROUND_TRIP: Duration = ms(40);
 
 #[tokio::test(start_paused = true)]
 async fn waiter_has_the_lock_within_a_round_trip_of_its_release() {
@@ -235,6 +236,42 @@ async fn last_try_at_the_end_of_the_wait_gets_a_name_freed_unheard() {
     store.plug_ears();
     lock.unlock().await.unwrap();
     assert!(waiter.await.unwrap().unwrap().is_held());
+}
+
+/// The runtime's timers are as fine as a millisecond: both waits are over when the keeper wakes.
+#[tokio::test(start_paused = true)]
+async fn last_try_is_the_heads_also_if_a_wait_behind_it_ends_in_the_same_moment() {
+    let store = Scripted::new();
+    let (one, other) = (Locker::new(store.clone()), Locker::new(store.clone()));
+    let lock = one.try_lock(options("job")).await.unwrap();
+    let wait_micros = |micros| {
+        let (other, wait) = (other.clone(), secs(20) + Duration::from_micros(micros));
+        tokio::spawn(async move { other.lock(options("job").wait(wait)).await })
+    };
+    let head = wait_micros(200);
+    settle().await;
+    let _behind = wait_micros(100);
+    sleep(secs(2)).await;
+    store.plug_ears();
+    lock.unlock().await.unwrap();
+    assert!(head.await.unwrap().unwrap().is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_try_does_not_wait_for_a_mark() {
+    let store = Scripted::new();
+    let (one, other) = (Locker::new(store.clone()), Locker::new(store.clone()));
+    let lock = one.try_lock(options("job")).await.unwrap();
+    store.script_for(Operation::MarkWaiting, [Fate::HANG]);
+    let (waiter, began) = (other.clone(), Instant::now());
+    let waiter = tokio::spawn(async move { waiter.lock(options("job").wait(secs(3))).await });
+    sleep(secs(1)).await;
+    // Nor does who does not wait.
+    assert!(other.try_lock(options("job")).await.unwrap_err().is_held());
+    assert_eq!(began.elapsed(), secs(1));
+    lock.unlock().await.unwrap();
+    assert!(waiter.await.unwrap().unwrap().is_held());
+    assert!(began.elapsed() < secs(3) + ROUND_TRIP, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
