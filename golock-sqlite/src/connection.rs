@@ -20,6 +20,8 @@ pub(crate) struct Opener {
     pub(crate) path: PathBuf,
     /// Creates the table; none if that is not to be done.
     pub(crate) create: Option<String>,
+    /// Fails if the table is not there.
+    pub(crate) look: String,
     /// What the connection is told before its first use.
     pub(crate) settings: &'static str,
 }
@@ -67,11 +69,20 @@ impl Opener {
         // Each connection stays on one thread: SQLite need not guard it.
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags.set(OpenFlags::SQLITE_OPEN_CREATE, self.create.is_some());
-        let connection = Connection::open_with_flags(&self.path, flags)
-            .map_err(|error| not_opened(&self.path, self.create.is_some(), error))?;
-        let open = Open { id: FileId::of(&self.path), path: self.path.clone(), connection };
-        self.set_up(&open.connection)?;
-        Ok(open)
+        let mut before = FileId::of(&self.path);
+        loop {
+            let connection = Connection::open_with_flags(&self.path, flags)
+                .map_err(|error| not_opened(&self.path, self.create.is_some(), error))?;
+            let id = FileId::of(&self.path);
+            // Another file was put there meanwhile: nobody knows which of them is open.
+            if before.is_some() && before != id {
+                before = id;
+                continue;
+            }
+            let open = Open { id, path: self.path.clone(), connection };
+            self.set_up(&open.connection)?;
+            return Ok(open);
+        }
     }
 
     fn set_up(&self, connection: &Connection) -> Result<(), StoreError> {
@@ -85,6 +96,10 @@ impl Opener {
         if connection.is_readonly("main").map_err(not_set_up)? {
             let why = format!("this user may not write to {}", self.path.display());
             return Err(failure(Operation::Connect, StoreErrorKind::Permission, why));
+        }
+        if self.create.is_none() {
+            // Before anything is changed for good: a file without our table is not ours.
+            connection.prepare(&self.look).map_err(not_set_up)?;
         }
         write_ahead(connection).map_err(not_set_up)?.ok_or_else(|| {
             let why =

@@ -17,8 +17,8 @@ pub use store::SqliteStore;
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]
 pub use golock_core::{
-    self, Error, ErrorKind, FencingToken, Holder, Lock, LockInfo, LockName, LockOptions, LockStore,
-    LockWatch, Locker, LostReason, StoreError, StoreErrorKind,
+    self, Error, ErrorKind, FencingToken, Holder, InvalidInput, Label, Lock, LockInfo, LockName, LockOptions,
+    LockStore, LockWatch, Locker, LockerBuilder, LostReason, MemoryStore, StoreError, StoreErrorKind,
 };
 
 /// A locker on the table `golock` of a file: `sqlite:///var/lib/app/locks.db`, `sqlite://locks.db` (from the current

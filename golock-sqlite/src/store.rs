@@ -100,7 +100,8 @@ impl SqliteStore {
         let statements = Arc::new(Statements::new(table));
         let lane = |name, settings| {
             let create = options.create_table.then(|| statements.schema.clone());
-            let opener = Opener { path: path.clone(), create, settings };
+            let look = format!("SELECT 1 FROM {table} LIMIT 0");
+            let opener = Opener { path: path.clone(), create, look, settings };
             Lane::new(name, opener, Arc::clone(&statements), options.request_timeout)
         };
         Self {

@@ -216,6 +216,9 @@ async fn the_schema_is_all_that_has_to_be_run() {
     assert_eq!(why(&nowhere).await.kind(), StoreErrorKind::SchemaMissing, "nor a directory");
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE other (x)").unwrap();
     assert_eq!(why(&store).await.kind(), StoreErrorKind::SchemaMissing, "there is no table");
+    let mode =
+        Connection::open(&file).unwrap().query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+    assert_eq!(mode.unwrap(), "delete", "what is not ours is left as it was");
 
     Connection::open(&file).unwrap().execute_batch(&store.schema()).unwrap();
     taken(&store, &name("wanted"), grant(), LONG).await;
