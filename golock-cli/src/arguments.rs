@@ -13,8 +13,8 @@ use crate::failure::{BUSY, Failure, USAGE};
 #[derive(Debug, Parser)]
 #[command(name = "golock", version, after_help = EXAMPLES, subcommand_required = true)]
 pub(crate) struct Arguments {
-    /// Where the locks are: sqlite:///path/locks.db, redis://…, rediss://…, postgres://…, mysql://…, mongodb://…,
-    /// mssql://… [default: a file of this user's]
+    /// Where the locks are: sqlite:///path/locks.db, redis://…, rediss://…, postgres://…, mysql://…, mariadb://…,
+    /// mongodb://…, mssql://… [default: a file of this user's]
     // Its value is never shown: it may have a password.
     #[arg(long, global = true, value_name = "URL", env = "GOLOCK_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
@@ -79,8 +79,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
     pub(crate) at_least: Duration,
 
-    /// The lease: the lock frees itself this long after the last renewal, should this machine die [default: 30s, or
-    /// --at-least if that is more]
+    /// The lease, renewed while the command runs: the lock frees itself this long after the last renewal, should this machine
+    /// die [default: 30s, or --at-least if that is more]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) at_most: Option<Duration>,
 
@@ -101,6 +101,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "CODE", default_value_t = BUSY)]
     pub(crate) busy_code: u8,
 
+    /// Say nothing if another holds the lock: the exit code tells
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+
     /// What to run
     #[arg(last = true, required = true, num_args = 1.., value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
@@ -111,6 +115,8 @@ Examples:
   golock run nightly --at-least 30s -- ./report.sh --all
   golock run deploy --wait 10m --lock-by \"$USER\" -- make deploy
   golock run sync --at-most 10s --grace 2s -- rsync -a src/ dst/
+  golock run nightly --quiet --busy-code 0 --at-least 30s -- ./report.sh    from cron, on several machines
+  golock run nightly -- timeout 1h ./report.sh                              at most an hour
   golock run import -- sh -c 'load --fence \"$GOLOCK_TOKEN\" data.csv'
 
 What escapes: a process that calls setsid (it leaves the group), and everything if golock and its watchdog are both

@@ -17,6 +17,8 @@ pub(crate) struct Failure {
     is_transient: bool,
     /// There is no table of locks, or it is another than golock's.
     is_schema_missing: bool,
+    /// The exit code says all.
+    is_quiet: bool,
 }
 
 /// Nobody holds the lock; a check found a fault.
@@ -35,12 +37,14 @@ pub(crate) const BUSY: u8 = 75;
 pub(crate) const PERMISSION: u8 = 77;
 /// The store is not set up as it has to be.
 pub(crate) const CONFIGURATION: u8 = 78;
+/// Nobody reads what golock prints: as a shell has it, where a program ends by SIGPIPE.
+const UNREAD: u8 = 128 + 13;
 
 impl Failure {
     pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
         // One line, whatever a server or a name has in it.
         let line = line.into().split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ");
-        Self { line, code, is_transient: false, is_schema_missing: false }
+        Self { line, code, is_transient: false, is_schema_missing: false, is_quiet: false }
     }
 
     pub(crate) fn usage(line: impl Into<String>) -> Self {
@@ -68,6 +72,15 @@ impl Failure {
     /// With another code.
     pub(crate) fn with_code(self, code: u8) -> Self {
         Self { code, ..self }
+    }
+
+    /// To be told by its exit code alone.
+    pub(crate) fn quietly(self) -> Self {
+        Self { is_quiet: true, ..self }
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_quiet
     }
 
     pub(crate) fn code(&self) -> u8 {
@@ -99,11 +112,12 @@ impl From<Error> for Failure {
             _ => UNAVAILABLE,
         };
         let code = match &error {
+            error if error.is_held() => BUSY,
+            Error::WaitTimeout { source: Some(source), .. } | Error::Store { source, .. } => {
+                store_failed(source)
+            }
             Error::Invalid(_) => USAGE,
-            Error::Held { .. } => BUSY,
-            Error::WaitTimeout { source, .. } => source.as_ref().map_or(BUSY, store_failed),
             Error::Lost { .. } => LOST,
-            Error::Store { source, .. } => store_failed(source),
             _ => INTERNAL,
         };
         let is_schema_missing =
@@ -127,7 +141,11 @@ impl From<InvalidInput> for Failure {
 impl From<io::Error> for Failure {
     /// Nothing but reading from and writing to the terminal is left to the system's own words.
     fn from(error: io::Error) -> Self {
-        Self::internal(error.to_string())
+        match error.kind() {
+            // As of `golock ls | head -1`.
+            io::ErrorKind::BrokenPipe => Self::new(UNREAD, error.to_string()).quietly(),
+            _ => Self::internal(error.to_string()),
+        }
     }
 }
 

@@ -41,7 +41,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            say(&failure.to_string());
+            if !failure.is_quiet() {
+                say(&failure.to_string());
+            }
             ExitCode::from(failure.code())
         }
     }
@@ -81,5 +83,5 @@ fn on_one_thread<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T,
 /// A line for people, on standard error.
 fn say(line: &str) {
     // Nobody may be left to read it.
-    let _ = writeln!(std::io::stderr(), "golock: {line}");
+    let _ = writeln!(std::io::stderr(), "golock: {}", shown::printable(line));
 }

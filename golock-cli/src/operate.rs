@@ -2,20 +2,24 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use golock_core::FencingToken;
+use golock_core::{FencingToken, LockName, Locker};
 use serde_json::{Value, json};
 
 use crate::arguments::{Ls, Named, Purge, Schema, Unlock};
 use crate::failure::{Failure, NEGATIVE};
+use crate::say;
 use crate::shown;
-use crate::store::Store;
+use crate::store::{IfMissing, Store};
 
 /// Lists the locks that are held.
 ///
 /// # Errors
 /// The store failed, as in every function here.
 pub(crate) async fn ls(store: &Store, arguments: &Ls) -> Result<u8, Failure> {
-    let locks = store.look().await?.list(arguments.prefix.as_deref().unwrap_or_default()).await?;
+    let locks = match look(store).await? {
+        Some(locker) => locker.list(arguments.prefix.as_deref().unwrap_or_default()).await?,
+        None => Vec::new(),
+    };
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", Value::from_iter(locks.iter().map(shown::as_json)))?;
@@ -27,7 +31,11 @@ pub(crate) async fn ls(store: &Store, arguments: &Ls) -> Result<u8, Failure> {
 
 /// Shows one lock.
 pub(crate) async fn show(store: &Store, arguments: &Named) -> Result<u8, Failure> {
-    let found = store.look().await?.inspect(&arguments.name).await?;
+    let name = LockName::new(&*arguments.name)?;
+    let found = match look(store).await? {
+        Some(locker) => locker.inspect(name).await?,
+        None => None,
+    };
     let mut out = io::stdout().lock();
     match (&found, arguments.json) {
         (Some(lock), true) => writeln!(out, "{}", shown::as_json(lock))?,
@@ -38,16 +46,25 @@ pub(crate) async fn show(store: &Store, arguments: &Named) -> Result<u8, Failure
     Ok(if found.is_some() { 0 } else { NEGATIVE })
 }
 
+/// `None`: there is no table, and so no lock. Whoever has named one is told, for it may be a slip.
+async fn look(store: &Store) -> Result<Option<Locker>, Failure> {
+    let locker = store.look().await?;
+    if let (None, Some(table)) = (&locker, store.table()) {
+        say(&format!("there is no table {table:?} yet, and so no lock"));
+    }
+    Ok(locker)
+}
+
 /// Takes a lock from its holder when its lease has run out.
 pub(crate) async fn revoke(store: &Store, arguments: &Named) -> Result<u8, Failure> {
-    let token = store.look().await?.revoke(&arguments.name).await?;
+    let token = store.connect(IfMissing::Tell).await?.revoke(&arguments.name).await?;
     let what = "is revoked: its holder can't renew it, and nobody else gets it before its lease has run out";
     tell(&arguments.name, token, arguments.json, what)
 }
 
 /// Frees a lock at once.
 pub(crate) async fn unlock(store: &Store, arguments: &Unlock) -> Result<u8, Failure> {
-    let locker = store.look().await?;
+    let locker = store.connect(IfMissing::Tell).await?;
     if !arguments.yes {
         let Some(held) = locker.inspect(&arguments.name).await? else {
             return tell(&arguments.name, None, arguments.json, "");
@@ -65,6 +82,17 @@ pub(crate) async fn unlock(store: &Store, arguments: &Unlock) -> Result<u8, Fail
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
             return Err(Failure::new(NEGATIVE, "nothing was done"));
         }
+        // Who has agreed to the end of one holder has not agreed to that of the next.
+        match locker.inspect(&arguments.name).await? {
+            None => return tell(&arguments.name, None, arguments.json, ""),
+            Some(now) if now.token != held.token => {
+                return Err(Failure::new(
+                    NEGATIVE,
+                    "it was granted anew or revoked meanwhile: nothing was done",
+                ));
+            }
+            Some(_) => {}
+        }
     }
     let token = locker.force_unlock(&arguments.name).await?;
     let what = "is free: its former holder finds out at its next renewal, and its token is fenced now";
@@ -73,7 +101,7 @@ pub(crate) async fn unlock(store: &Store, arguments: &Unlock) -> Result<u8, Fail
 
 /// Deletes what is known of names that have long been free.
 pub(crate) async fn purge(store: &Store, arguments: &Purge) -> Result<u8, Failure> {
-    let purged = store.look().await?.purge(arguments.older_than).await?;
+    let purged = store.connect(IfMissing::Tell).await?.purge(arguments.older_than).await?;
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", json!({ "purged": purged }))?;

@@ -23,7 +23,7 @@ pub(crate) fn in_full(lock: &LockInfo) -> String {
     format!(
         "{} is held by {} for {}, {} remaining{}, token {}",
         printable(lock.name.as_str()),
-        lock.lock_by,
+        printable(lock.lock_by.as_str()),
         time(lock.held_for),
         time(lock.remaining),
         if lock.released { " (released or revoked)" } else { "" },
@@ -37,7 +37,7 @@ pub(crate) fn table(locks: &[LockInfo]) -> String {
     let rows = locks.iter().map(|lock| {
         [
             printable(lock.name.as_str()),
-            lock.lock_by.to_string(),
+            printable(lock.lock_by.as_str()),
             time(lock.held_for),
             time(lock.remaining),
             lock.token.to_string(),
@@ -47,13 +47,14 @@ pub(crate) fn table(locks: &[LockInfo]) -> String {
     aligned(&[heading].into_iter().chain(rows).collect::<Vec<_>>())
 }
 
-/// A name as a terminal may have it: whatever would move the cursor or end the line is escaped.
-pub(crate) fn printable(name: &str) -> String {
+/// A name, or another's words, as a terminal may have them: whatever would move the cursor, end the line or turn its direction
+/// is escaped.
+pub(crate) fn printable(words: &str) -> String {
     let is_plain = |c: char| {
         !c.is_control()
-            && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            && !matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    name.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
+    words.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
 }
 
 /// To the second, or to a tenth below ten: `1h 2m 3s`, `9.5s`.
@@ -88,6 +89,7 @@ mod tests {
     #[test]
     fn names_can_not_play_with_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\u{202e}é"), "a\\u{1b}[2Jb\\nc\\u{202e}é");
+        assert_eq!(printable("\u{9b}2J\u{61c}\u{2028}"), "\\u{9b}2J\\u{61c}\\u{2028}");
     }
 
     #[test]

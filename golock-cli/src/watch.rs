@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use golock_core::Locker;
 use golock_core::store::LockInfo;
 use rustix::termios::tcgetwinsize;
 use serde_json::Value;
@@ -17,27 +18,47 @@ use crate::store::Store;
 /// # Errors
 /// The store failed at the beginning. Later failures are shown.
 pub(crate) async fn watch(store: &Store, arguments: &Watch) -> Result<u8, Failure> {
-    let locker = store.look().await?;
     let prefix = arguments.prefix.as_deref().unwrap_or_default();
+    let mut locker = None;
+    let mut locks = Ok(held(store, &mut locker, prefix).await?);
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     let mut resized = signal(SignalKind::window_change())?;
     let screen = Screen::open(arguments.json)?;
     let mut left = arguments.count;
     while left != Some(0) {
-        let locks = locker.list(prefix).await.map_err(Failure::from);
-        screen.show(&locks, locker.backend())?;
+        let has_table = locker.is_some();
+        screen.show(&locks, store.backend(), has_table)?;
         left = left.map(|left| left - 1);
-        tokio::select! {
+        if left == Some(0) {
+            break;
+        }
+        let next = async {
+            tokio::select! {
+                _ = resized.recv() => {}
+                () = tokio::time::sleep(arguments.interval) => {}
+            }
+            held(store, &mut locker, prefix).await
+        };
+        locks = tokio::select! {
             biased;
             _ = interrupted.recv() => break,
             _ = terminated.recv() => break,
-            _ = resized.recv() => {}
-            () = tokio::time::sleep(arguments.interval), if left != Some(0) => {}
-            () = async {}, if left == Some(0) => {}
-        }
+            locks = next => locks,
+        };
     }
     Ok(0)
+}
+
+/// The locks that are held; none until there is a table.
+async fn held(store: &Store, locker: &mut Option<Locker>, prefix: &str) -> Result<Vec<LockInfo>, Failure> {
+    if locker.is_none() {
+        *locker = store.look().await?;
+    }
+    match locker {
+        Some(locker) => Ok(locker.list(prefix).await?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// A terminal of which the whole screen is taken, or a file that lines are written to.
@@ -61,7 +82,12 @@ impl Screen {
         Ok(screen)
     }
 
-    fn show(&self, locks: &Result<Vec<LockInfo>, Failure>, backend: &str) -> Result<(), Failure> {
+    fn show(
+        &self,
+        locks: &Result<Vec<LockInfo>, Failure>,
+        backend: &str,
+        has_table: bool,
+    ) -> Result<(), Failure> {
         if self.json {
             let line = match locks {
                 Ok(locks) => Value::from_iter(locks.iter().map(shown::as_json)),
@@ -70,18 +96,23 @@ impl Screen {
             return Ok(write(&format!("{line}\n"))?);
         }
         let text = match locks {
+            Ok(_) if !has_table => format!("no lock is held on {backend}: it has no table of them yet"),
             Ok(locks) if locks.is_empty() => format!("no lock is held on {backend}"),
             Ok(locks) => {
                 let locks_are = if locks.len() == 1 { "lock is" } else { "locks are" };
                 format!("{} {locks_are} held on {backend}\n\n{}", locks.len(), shown::table(locks))
             }
-            Err(failure) => failure.to_string(),
+            Err(failure) => shown::printable(&failure.to_string()),
         };
         if !self.is_terminal {
             return Ok(write(&format!("{text}\n\n"))?);
         }
-        let size = tcgetwinsize(io::stdout()).map(|size| (size.ws_row, size.ws_col)).unwrap_or((24, 80));
-        Ok(write(&frame(&text, size.0.into(), size.1.into()))?)
+        let (rows, columns) = match tcgetwinsize(io::stdout()) {
+            Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row, size.ws_col),
+            // Many a terminal that a program made has no size.
+            _ => (24, 80),
+        };
+        Ok(write(&frame(&text, rows.into(), columns.into()))?)
     }
 }
 

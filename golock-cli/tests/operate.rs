@@ -39,8 +39,66 @@ fn held_locks_are_listed_and_shown() {
 }
 
 #[test]
+fn where_nobody_has_locked_nothing_is_created() {
+    let place = Place::new();
+    let nobody_has = || {
+        let said = ["ls", "ls --json", "show nightly", "show nightly --json", "watch --count 1 --json"]
+            .map(|look| place.said(look));
+        assert!(said.iter().all(|said| said.err.is_empty()), "{said:?}");
+        assert_eq!(said.each_ref().map(|said| said.code), [0, 0, 1, 1, 0], "{said:?}");
+        let [ls, ls_json, show, show_json, watch_json] = &said;
+        assert_eq!((&*ls.out, &*show.out), ("", "nightly is free\n"));
+        assert_eq!((ls_json.json(), watch_json.json()), (json!([]), json!([])));
+        assert_eq!(show_json.json(), json!({ "name": "nightly", "held": false }));
+        let watched = place.said("watch --count 1");
+        assert!(watched.code == 0 && watched.out.starts_with("no lock is held on sqlite"), "{watched:?}");
+        for end in [
+            "revoke nightly",
+            "unlock nightly --force --yes",
+            "unlock nightly --force",
+            "purge --older-than 1d",
+        ] {
+            let said = place.said(end);
+            assert!(said.failed(78).contains("missing"), "{end}: {said:?}");
+        }
+        // What can't be a name is none here either.
+        place.said(&format!("show {}", "x".repeat(256))).failed(64);
+    };
+    nobody_has();
+    assert!(!place.file("golock").exists());
+
+    // A database of somebody else's, as a slip in a URL finds it.
+    #[cfg(feature = "sqlite")]
+    {
+        std::fs::create_dir(place.file("golock")).unwrap();
+        let theirs = rusqlite::Connection::open(place.file("golock/locks.db")).unwrap();
+        theirs.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        nobody_has();
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        assert_eq!(theirs.query_row(tables, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        // That would not be nobody's locks, but unreadable ones.
+        theirs.execute_batch("CREATE TABLE golock (name)").unwrap();
+        for look in ["ls", "show nightly", "watch --count 1"] {
+            place.said(look).failed(78);
+        }
+    }
+}
+
+#[test]
+fn watching_finds_the_table_that_others_create() {
+    let place = Place::new();
+    let mut watching = place.start(place.golock("watch --interval 10ms --json"));
+    assert_eq!(watching.line(), "[]");
+    let _holder = hold(&place, "nightly");
+    golock::until("it is seen", || watching.line().contains("nightly-holder"));
+    watching.signal("TERM");
+    assert_eq!(watching.end().code, 0);
+}
+
+#[test]
 fn free_locks_are_told_by_the_exit_code() {
     let place = Place::new();
+    assert_eq!(place.said("run other -- true").code, 0);
     let said = place.said("show nightly --json");
     assert_eq!((said.code, said.json()), (1, json!({ "name": "nightly", "held": false })));
     assert_eq!(place.said("show nightly").out, "nightly is free\n");
@@ -97,9 +155,43 @@ fn watching_shows_what_is_held() {
 fn names_can_not_play_with_the_terminal() {
     let place = Place::new();
     let mut command = place.golock("run");
-    command.args(["a\x1b[2Jb\n", "--", env!("CARGO_BIN_EXE_golock"), "ls"]);
+    command.args(["a\x1b[2Jb\n", "--lock-by", "c\u{202e}d", "--", env!("CARGO_BIN_EXE_golock"), "ls"]);
     let said = Said::by(command);
     assert!(said.code == 0 && said.out.contains("a\\u{1b}[2Jb\\n"), "{said:?}");
+    assert!(said.out.contains("c\\u{202e}d"), "{said:?}");
+}
+
+#[test]
+fn failures_can_not_play_with_the_terminal() {
+    let said = Place::new().said("--store sqlite:///\x1b[2Jnowhere/locks.db revoke nightly");
+    assert!(said.failed(78).contains("\\u{1b}[2Jnowhere"), "{said:?}");
+    assert!(!said.err.contains('\x1b'), "{said:?}");
+}
+
+#[test]
+fn what_nobody_reads_ends_it_without_a_word() {
+    let place = Place::new();
+    let _holder = hold(&place, "nightly");
+    for command in [
+        "ls",
+        "ls --json",
+        "show nightly",
+        "watch --interval 10ms",
+        "schema",
+        "doctor",
+        "doctor --json",
+        "completions bash",
+        "man",
+        "--help",
+        "--version",
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut golock = place.golock(command);
+        golock.stdout(writer);
+        let said = Said::by(golock);
+        assert_eq!((said.code, &*said.err), (141, ""), "{command}");
+    }
 }
 
 #[test]
@@ -118,10 +210,12 @@ fn golock_explains_itself() {
     let place = Place::new();
     assert!(place.said("--help").out.contains("Examples:"));
     assert!(place.said("run --help").out.contains("What escapes"));
-    assert!(place.said("completions bash").out.contains("complete "));
+    let completions = place.said("completions bash").out;
+    assert!(completions.contains("complete ") && completions.contains("--quiet"), "{completions}");
     assert!(place.said("completions zsh").out.contains("#compdef golock"));
     let page = place.said("man").out;
     assert!(page.contains(".TH golock 1") && page.contains("GOLOCK_TOKEN"), "{page}");
+    assert!(page.contains("quiet") && page.contains("mariadb://"), "{page}");
     assert!(!page.contains("watchdog \\- ") && !place.said("--help").out.contains("gate"));
     let mut secret = place.golock("--help");
     secret.env("GOLOCK_STORE", "redis://user:sesame@host");

@@ -35,10 +35,37 @@ fn second_run_is_told_who_holds_the_lock() {
     assert_eq!(second.out, "");
     place.said("run nightly --busy-code 9 -- echo no").failed(9);
     place.said("run nightly --wait 50ms -- echo no").failed(75);
+    for (quiet, code) in [("--quiet", 75), ("-q --busy-code 0", 0), ("-q --wait 50ms --busy-code 9", 9)] {
+        let said = place.said(&format!("run nightly {quiet} -- echo no"));
+        assert_eq!((said.code, &*said.out, &*said.err), (code, "", ""), "{quiet}");
+    }
     assert_eq!(place.said("run other -- echo yes").out, "yes\n");
 
     assert_eq!(first.end().code, 0);
     assert_eq!(place.said("run nightly -- echo yes").out, "yes\n");
+}
+
+#[test]
+fn quiet_run_tells_of_whatever_else_goes_wrong() {
+    let place = Place::new();
+    place.said("run nightly --quiet --busy-code 0 -- /nowhere/to/be/found").failed(127);
+    let mut no_directory = place.golock("--store sqlite:///nowhere/to/be/found.db run nightly -q -- true");
+    no_directory.env_remove("GOLOCK_STORE");
+    Said::by(no_directory).failed(78);
+    place.said("run nightly -q --at-most 1ms -- true").failed(64);
+}
+
+/// It is the first process of the group: in a shell's command line it would leave the group for one of its own.
+#[test]
+fn timeout_bounds_the_command() {
+    let place = Place::new();
+    let mut run = place.golock("run nightly -- timeout 1h");
+    run.args(["sh", "-c", "cut -d ' ' -f 5 /proc/$$/stat; echo $PPID"]);
+    let said = Said::by(run);
+    let (group, timeout) = said.out.split_once('\n').unwrap();
+    assert_eq!((said.code, group), (0, timeout.trim_end()), "{said:?}");
+    assert_eq!(place.said("run nightly -- timeout 0.01s sleep 1000").code, 124);
+    assert_eq!(place.said("run nightly -- true").code, 0);
 }
 
 #[test]
@@ -241,7 +268,9 @@ fn what_can_not_be_is_refused_in_one_line() {
     let mut nobody = place.golock("--store postgres://nobody@127.0.0.1:1/none run --wait forever");
     nobody.args([&"x".repeat(256), "--", "true"]);
     Said::by(nobody).failed(64);
-    let mut no_directory = place.golock("--store sqlite:///nowhere/to/be/found.db ls");
-    no_directory.env_remove("GOLOCK_STORE");
-    Said::by(no_directory).failed(78);
+    for command in ["run nightly -- true", "revoke nightly"] {
+        let mut no_directory = place.golock("--store sqlite:///nowhere/to/be/found.db");
+        no_directory.args(command.split(' ')).env_remove("GOLOCK_STORE");
+        Said::by(no_directory).failed(78);
+    }
 }

@@ -96,6 +96,14 @@ async fn ready(url: String) -> Result<(), BoxError> {
     if said.code == 0 { Ok(()) } else { Err(said.err.into()) }
 }
 
+/// A server of MariaDB by its own name.
+fn at(server: &Server) -> Place {
+    match server.url().strip_prefix("mysql://") {
+        Some(rest) if server.id().starts_with("mariadb") => Place::at(&format!("mariadb://{rest}")),
+        _ => Place::at(server.url()),
+    }
+}
+
 /// A target is opened for its server; none of the suite's cases runs over it here.
 struct Found;
 
@@ -116,8 +124,8 @@ impl Fixture for Found {
 
 /// The servers of tests are set up for speed: what the doctor has to find is known.
 fn doctor(_: &Runtime, server: &Server) {
-    let place = Place::at(server.url());
-    // A look does not create the collection of MongoDB.
+    let place = at(server);
+    // A look creates nothing.
     assert_eq!(place.said("run nightly -- true").code, 0);
     let said = place.said("doctor --json");
     let findings = said.json();
@@ -139,7 +147,7 @@ fn doctor(_: &Runtime, server: &Server) {
 }
 
 fn verify(_: &Runtime, server: &Server) {
-    let said = Place::at(server.url()).said("verify --quick --json");
+    let said = at(server).said("verify --quick --json");
     let report = said.json();
     assert_eq!((said.code, &report["holds"]), (0, &true.into()), "{report:#}");
     assert_eq!(report["not_removed"], serde_json::json!([]), "{report:#}");
@@ -148,7 +156,7 @@ fn verify(_: &Runtime, server: &Server) {
 }
 
 fn second_run(_: &Runtime, server: &Server) {
-    let place = Place::at(server.url());
+    let place = at(server);
     let mut first = place.start(place.golock_sh("run nightly --lock-by first", "echo begun; cat"));
     assert_eq!(first.line(), "begun");
     assert!(place.said("run nightly -- true").failed(75).contains("\"first\""));

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use crate::shown::printable;
+
 /// Everything that was found, in the order in which it was looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
@@ -59,7 +61,7 @@ impl Findings {
         }
         let width = self.0.iter().map(|finding| finding.what.chars().count()).max().unwrap_or(0);
         for Finding { level, what, found, advice } in &self.0 {
-            writeln!(out, "{level:<8} {what:width$}  {found}")?;
+            writeln!(out, "{level:<8} {what:width$}  {}", printable(found))?;
             if let Some(advice) = advice {
                 writeln!(out, "{:8} {:width$}  → {advice}", "", "")?;
             }

@@ -27,13 +27,21 @@ const COLUMNS: [&str; 7] = [
 const IMPLICIT_TRANSACTIONS: i32 = 2;
 
 pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
-    let sessions = ToolSessions::at(&site.url, Duration::from_secs(10))?;
+    let sessions = sessions(site)?;
     let version = text(&sessions, "SELECT CAST(@@VERSION AS NVARCHAR(400))").await?;
     let version = version.lines().next().unwrap_or_default().trim().to_owned();
     findings.note("version", version, "golock-mssql is experimental: see its page");
     database(&sessions, findings).await;
     replicas(&sessions, findings).await;
     Ok(schema(&sessions, &table(site)?, findings).await)
+}
+
+pub(crate) async fn has_table(site: &Site) -> Result<bool, BoxError> {
+    Ok(schema(&sessions(site)?, &table(site)?, &mut Findings::default()).await)
+}
+
+fn sessions(site: &Site) -> Result<ToolSessions, StoreError> {
+    ToolSessions::at(&site.url, Duration::from_secs(10))
 }
 
 /// Its name was found right before.

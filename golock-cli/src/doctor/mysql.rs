@@ -124,6 +124,13 @@ async fn durability(session: &mut Conn, findings: &mut Findings) -> Result<(), B
     Ok(())
 }
 
+pub(crate) async fn has_table(site: &Site) -> Result<bool, BoxError> {
+    let mut session = session(&site.url).await?;
+    let has_table = schema(&mut session, site, &mut Findings::default()).await?;
+    session.disconnect().await?;
+    Ok(has_table)
+}
+
 /// Whether there is a table.
 async fn schema(session: &mut Conn, site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
     let (database, name) = site.schema_and_table_or(MysqlStoreBuilder::DEFAULT_TABLE);

@@ -118,14 +118,18 @@ async fn durability(session: &Client, findings: &mut Findings) -> Result<(), Box
         }
     }
     match &*setting(session, "synchronous_commit").await? {
-        "off" => findings.note(
+        weak @ ("off" | "local" | "remote_write") => findings.note(
             "synchronous_commit",
-            "off",
-            "golock's own sessions turn it on for grants; other writes may still be lost in a crash",
+            weak,
+            "golock's own sessions turn it on for grants; other writes may still be lost in a crash or a failover",
         ),
         other => findings.good("synchronous_commit", other),
     }
     Ok(())
+}
+
+pub(crate) async fn has_table(site: &Site) -> Result<bool, BoxError> {
+    schema(&tool_session(&site.url).await?, site, &mut Findings::default()).await
 }
 
 /// Whether there is a table.

@@ -26,7 +26,7 @@ const COLUMNS: [&str; 7] = [
 pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool, BoxError> {
     let path = path(&site.url);
     if !path.try_exists()? {
-        nothing_there(findings, format_args!("file {}", path.display()));
+        no_file(site, &path, findings);
         return Ok(false);
     }
     findings.good("file", path.display().to_string());
@@ -35,9 +35,7 @@ pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool
     if mode & 0o002 != 0 {
         findings.warning("mode", format!("{:o}: anybody may write it", mode & 0o777), "chmod o-w");
     }
-    // Another connection of this process's own SQLite: its locks stay.
-    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    let connection = open(&path)?;
     findings.good("version", format!("SQLite {}", rusqlite::version()));
     let journal: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     if journal == "wal" {
@@ -55,6 +53,37 @@ pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool
             "the file is damaged: end what uses it, and delete it with its -wal and -shm",
         );
     }
+    Ok(schema(&connection, site, findings)?)
+}
+
+pub(crate) async fn has_table(site: &Site) -> Result<bool, BoxError> {
+    let path = path(&site.url);
+    Ok(path.try_exists()? && schema(&open(&path)?, site, &mut Findings::default())?)
+}
+
+/// Another connection of this process's own SQLite: its locks stay.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn no_file(site: &Site, path: &Path, findings: &mut Findings) {
+    match path.parent() {
+        // Of a relative path that is a name only.
+        Some(directory) if directory.as_os_str().is_empty() || directory.is_dir() || site.is_own => {
+            nothing_there(findings, format_args!("file {}", path.display()));
+        }
+        directory => findings.fault(
+            "directory",
+            format!("there is no directory {}", directory.unwrap_or(path).display()),
+            "make it, or mend the URL: golock creates the file at the first use, but no directory",
+        ),
+    }
+}
+
+/// Whether there is a table.
+fn schema(connection: &Connection, site: &Site, findings: &mut Findings) -> rusqlite::Result<bool> {
     let sql = "SELECT name || ' ' || type || CASE WHEN \"notnull\" THEN ' NOT NULL' ELSE '' END \
                FROM pragma_table_info(?1)";
     let table = site.table_or(SqliteStoreBuilder::DEFAULT_TABLE);

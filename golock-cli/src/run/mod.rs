@@ -29,7 +29,7 @@ use self::line::{Line, Order, Word, send_file};
 use self::moment::Moment;
 use self::signals::Signals;
 use crate::arguments::Run;
-use crate::failure::{BUSY, Failure, LOST, chain};
+use crate::failure::{Failure, LOST, chain};
 use crate::say;
 use crate::store::{IfMissing, Store};
 
@@ -166,8 +166,11 @@ async fn until_either(clock: &mut Interval, moment: Moment) {
 }
 
 fn refused(error: Error, arguments: &Run) -> Failure {
-    let failure = Failure::from(error);
-    if failure.code() == BUSY { failure.with_code(arguments.busy_code) } else { failure }
+    if !error.is_held() {
+        return error.into();
+    }
+    let held = Failure::from(error).with_code(arguments.busy_code);
+    if arguments.quiet { held.quietly() } else { held }
 }
 
 fn code_of(signal: Signal) -> u8 {

@@ -55,6 +55,7 @@ struct Parts {
     unopened: fn(&Site) -> Result<Unopened, Error>,
     connect: for<'a> fn(&'a Site, bool) -> BoxFuture<'a, Result<Locker, Error>>,
     ground: fn(&str) -> Box<dyn Ground>,
+    has_table: for<'a> fn(&'a Site) -> BoxFuture<'a, Result<bool, BoxError>>,
     examine: for<'a> fn(&'a Site, &'a mut Findings) -> BoxFuture<'a, Result<bool, BoxError>>,
 }
 
@@ -74,6 +75,7 @@ macro_rules! parts {
                 async move { Ok(Locker::new(builder.connect(&site.url).await?)) }.boxed()
             },
             ground: verify::$module::ground,
+            has_table: |site| doctor::$module::has_table(site).boxed(),
             examine: |site, findings| doctor::$module::examine(site, findings).boxed(),
         });
         #[cfg(not(feature = $feature))]
@@ -93,11 +95,14 @@ fn backends() -> [Backend; 6] {
         row(&["sqlite"], "sqlite", parts!(sqlite, "sqlite")),
         row(&["redis", "rediss", "valkey", "valkeys"], "redis", parts!(redis, "redis")),
         row(&["postgres", "postgresql"], "postgres", parts!(postgres, "postgres")),
-        row(&["mysql"], "mysql", parts!(mysql, "mysql")),
+        row(&["mysql", MARIADB], "mysql", parts!(mysql, "mysql")),
         row(&["mongodb", "mongodb+srv"], "mongo", mongo),
         row(&["mssql"], "mssql", parts!(mssql, "mssql")),
     ]
 }
+
+/// Its driver knows it by the name of `mysql` only.
+const MARIADB: &str = "mariadb";
 
 impl Store {
     /// The store at `url`, or the file of this user; its locks are in `table`, or in the default one.
@@ -106,7 +111,7 @@ impl Store {
     /// The URL is of no backend that is known.
     pub(crate) fn at(url: Option<String>, table: Option<String>) -> Result<Self, Failure> {
         let (url, own_directory) = match url {
-            Some(url) => (url, None),
+            Some(url) => (as_its_driver_has_it(url), None),
             None => {
                 let directory = own::directory()?;
                 (own::url(&directory)?, Some(directory))
@@ -124,18 +129,45 @@ impl Store {
             let schemes = schemes.join(":// ");
             return Err(Failure::usage(format!("--store wants a URL that begins with one of {schemes}://")));
         };
-        Ok(Self { site: Site { url, table }, own_directory, backend: *backend })
+        let site = Site { url, table, is_own: own_directory.is_some() };
+        Ok(Self { site, own_directory, backend: *backend })
     }
 
-    /// Connects, for whoever looks at locks or ends them: if a table was named, none is created.
+    /// What it is called in messages.
+    pub(crate) fn backend(&self) -> &'static str {
+        self.backend.feature
+    }
+
+    /// The table, if one was named.
+    pub(crate) fn table(&self) -> Option<&str> {
+        self.site.table.as_deref()
+    }
+
+    /// Connects, for whoever only looks at locks. `None`: there is no table, and so no lock. None is created.
     ///
     /// # Errors
-    /// The store can't be reached, does not let this user in, or does not have the table.
-    pub(crate) async fn look(&self) -> Result<Locker, Failure> {
-        let is_named = self.site.table.is_some();
-        self.connect(if is_named { IfMissing::Tell } else { IfMissing::Create }).await
+    /// The store can't be reached, does not let this user in, or has another table than golock's there.
+    pub(crate) async fn look(&self) -> Result<Option<Locker>, Failure> {
+        match self.connect(IfMissing::Tell).await {
+            Err(failure) if failure.is_schema_missing() => match self.has_table().await {
+                false => Ok(None),
+                // It is another than golock's; or it was created just now.
+                true => self.connect(IfMissing::Tell).await.map(Some),
+            },
+            outcome => outcome.map(Some),
+        }
     }
 
+    /// Whether there is a table, or that can't be found out.
+    async fn has_table(&self) -> bool {
+        match self.backend.parts {
+            Some(parts) => (parts.has_table)(&self.site).await.unwrap_or(true),
+            None => true,
+        }
+    }
+
+    /// Connects, for whoever locks or ends locks.
+    ///
     /// # Errors
     /// The store can't be reached, does not let this user in, or does not have the table, if none is to be created.
     pub(crate) async fn connect(&self, if_missing: IfMissing) -> Result<Locker, Failure> {
@@ -202,6 +234,13 @@ impl Store {
     }
 }
 
+fn as_its_driver_has_it(url: String) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(MARIADB) => format!("mysql://{rest}"),
+        _ => url,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Store;
@@ -214,12 +253,25 @@ mod tests {
             "redis-cluster",
             "postgres",
             "mysql",
+            "mariadb",
             "mongodb",
             "mongodb+srv",
             "mssql",
             "sqlite",
         ] {
             assert!(Store::at(Some(format!("{scheme}://host/x")), None).is_ok(), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn mariadb_is_mysql_to_its_driver() {
+        for (url, as_it_has_it) in [
+            ("mariadb://me:se:c@host/db?mariadb://", "mysql://me:se:c@host/db?mariadb://"),
+            ("MariaDB://host/db", "mysql://host/db"),
+            ("postgres://mariadb:mariadb@mariadb/mariadb", "postgres://mariadb:mariadb@mariadb/mariadb"),
+        ] {
+            let store = Store::at(Some(url.to_owned()), None).unwrap();
+            assert_eq!(store.site.url, as_it_has_it);
         }
     }
 

@@ -5,6 +5,9 @@ pub(crate) struct Site {
     pub(crate) url: String,
     /// The table, collection or prefix of keys; `None`: the backend's default.
     pub(crate) table: Option<String>,
+    /// It is the file of this user's own, whose directory golock makes.
+    #[allow(dead_code, reason = "which backends use it depends on the features")]
+    pub(crate) is_own: bool,
 }
 
 impl Site {
@@ -30,7 +33,8 @@ mod tests {
 
     #[test]
     fn the_first_dot_ends_the_schema() {
-        let site = |name: Option<&str>| Site { url: String::new(), table: name.map(str::to_owned) };
+        let site =
+            |name: Option<&str>| Site { url: String::new(), table: name.map(str::to_owned), is_own: false };
         for (name, parts) in [
             (None, (None, "golock")),
             (Some("locks"), (None, "locks")),

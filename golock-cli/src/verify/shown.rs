@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Checks;
 use super::promises::PROMISES;
+use crate::shown::printable;
 
 pub(super) fn print(checks: &Checks, left_over: &[String], json: bool) -> io::Result<()> {
     let text = if json { as_json(checks, left_over).to_string() } else { in_words(checks, left_over) };
@@ -31,7 +32,9 @@ fn in_words(checks: &Checks, left_over: &[String]) -> String {
         _ => None,
     });
     for (case, reason) in failed {
-        lines.push(format!("\nFAILED {}: {}\n       {reason}", case.name, case.proves()));
+        lines.push(format!("\nFAILED {}: {}", case.name, case.proves()));
+        // A server's words may be part of it.
+        lines.extend(reason.lines().map(|line| format!("       {}", printable(line))));
     }
     let mut reasons = BTreeMap::<&str, Vec<&str>>::new();
     for (case, outcome) in checks {
@@ -46,7 +49,7 @@ fn in_words(checks: &Checks, left_over: &[String]) -> String {
         lines.push(format!("  {reason}\n    {}", names.join(", ")));
     }
     for what in left_over {
-        lines.push(format!("\nNot removed: {what}"));
+        lines.push(format!("\nNot removed: {}", printable(what)));
     }
     lines.join("\n")
 }
@@ -77,4 +80,19 @@ fn as_json(checks: &Checks, left_over: &[String]) -> Value {
         "checks": Value::from_iter(shown),
         "not_removed": left_over,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use golock_conformance::{Outcome, cases};
+
+    use super::in_words;
+
+    #[test]
+    fn a_servers_words_can_not_play_with_the_terminal() {
+        let failed = Outcome::Failed("it said\n\u{1b}[2Jno".to_owned());
+        let shown = in_words(&vec![(&cases()[0], failed)], &["\u{1b}[2J".to_owned()]);
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+        assert!(shown.contains("       it said\n       \\u{1b}[2Jno"), "{shown}");
+    }
 }

@@ -43,10 +43,20 @@ impl Place {
     /// golock with these arguments, split at spaces.
     pub(crate) fn golock(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_golock"));
-        command
-            .args(arguments.split_whitespace())
-            .env("XDG_STATE_HOME", &self.directory)
-            .stdin(Stdio::null());
+        command.args(arguments.split_whitespace());
+        self.over_its_store(command)
+    }
+
+    /// golock with these arguments, on a terminal that is made for it, and has no size.
+    pub(crate) fn golock_on_a_terminal(&self, arguments: &str) -> Command {
+        let mut command = Command::new("script");
+        let golock = format!("'{}' {arguments}", env!("CARGO_BIN_EXE_golock"));
+        command.args(["--quiet", "--return", "--command", &golock, "/dev/null"]).env("SHELL", "/bin/sh");
+        self.over_its_store(command)
+    }
+
+    fn over_its_store(&self, mut command: Command) -> Command {
+        command.env("XDG_STATE_HOME", &self.directory).stdin(Stdio::null());
         match &*self.store {
             "" => command.env_remove("GOLOCK_STORE"),
             url => command.env("GOLOCK_STORE", url),

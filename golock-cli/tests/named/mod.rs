@@ -71,6 +71,7 @@ pub(crate) fn locks_of_another_table_are_another_matter(runtime: &Runtime, serve
     // Twice, for whoever looks creates nothing.
     for _ in 0..2 {
         assert!(finds(&doctor(), "schema", "note"), "{:?}", doctor());
+        nobody_has_locked(server, named.name);
     }
     hold(server, named.name);
     assert!(finds(&doctor(), "privileges", "ok") && !finds(&doctor(), "schema", "note"), "{:?}", doctor());
@@ -81,6 +82,17 @@ pub(crate) fn locks_of_another_table_are_another_matter(runtime: &Runtime, serve
         assert!(!finds(&of_default, fault, "FAULT"), "{fault}: {of_default:?}");
     }
     admin(named.remove);
+}
+
+/// The answers where there is no table. MongoDB has a collection whenever one is asked for.
+fn nobody_has_locked(server: &Server, name: &str) {
+    let ask = |arguments| Said::by(over(server, name, arguments));
+    for (look, code) in [("ls", 0), ("show nightly", 1), ("watch --count 1 --json", 0)] {
+        assert_eq!(ask(look).code, code, "{look}: {:?}", ask(look));
+    }
+    assert_eq!((ask("ls").out, ask("watch --count 1 --json").out), (String::new(), "[]\n".to_owned()));
+    let end = ask("revoke nightly");
+    assert_eq!(end.code, if server.id() == "mongo" { 1 } else { 78 }, "{end:?}");
 }
 
 /// A lock that is held there is seen there, and nowhere else.
