@@ -1,7 +1,8 @@
 //! A web service of several copies in which each tenant's import runs once at a time: `cargo run --example axum_tenants`,
 //! then `curl -X POST http://127.0.0.1:3000/tenants/acme/import` from two terminals.
 //!
-//! A client that hangs up drops the handler's future, and with it the lock: golock gives it back.
+//! A client that hangs up drops the handler's future, and with it the lock: golock gives it back. Ctrl-C lets the imports
+//! that have begun come to their end.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error as _;
@@ -16,11 +17,23 @@ use golock_postgres::{Error, LockOptions, Locker};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let locker = golock_postgres::connect(&golock_examples::database_url()).await?;
+    let served = serve(locker.clone()).await;
+    // What a client that hung up has left is still on its way back: without this its name may stay taken for the lease.
+    locker.shutdown(Duration::from_secs(5)).await;
+    Ok(served?)
+}
+
+async fn serve(locker: Locker) -> std::io::Result<()> {
     let app = Router::new().route("/tenants/{tenant}/import", post(import)).with_state(locker);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, app).await?;
-    Ok(())
+    axum::serve(listener, app).with_graceful_shutdown(stopped()).await
+}
+
+async fn stopped() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await; // nobody can be heard: it goes on until it is killed
+    }
 }
 
 async fn import(
@@ -43,8 +56,7 @@ async fn import(
 
 fn refusal(error: Error) -> (StatusCode, String) {
     let status = match &error {
-        // With a source it is not contention: the database did not answer for as long as the wait lasted.
-        Error::Held { .. } | Error::WaitTimeout { source: None, .. } => StatusCode::CONFLICT,
+        error if error.is_held() => StatusCode::CONFLICT,
         Error::Invalid(_) => StatusCode::BAD_REQUEST, // a tenant of more than 255 bytes
         _ => {
             println!("{error}: {:?}", error.source());

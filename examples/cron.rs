@@ -4,30 +4,40 @@
 //! find the lock free again, and run the job a second time.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use std::error::Error;
 use std::time::Duration;
 
-use golock_postgres::LockOptions;
+use golock_postgres::{FencingToken, LockOptions, Locker};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let locker = golock_postgres::connect(&golock_examples::database_url()).await?;
+    let outcome = job(&locker).await;
+    // Also if it failed: what is yet to be given back would stay taken until its lease ends.
+    locker.shutdown(Duration::from_secs(5)).await;
+    outcome
+}
+
+async fn job(locker: &Locker) -> Result<(), Box<dyn Error>> {
     let nightly = LockOptions::new("nightly-report")
         .lock_at_least(Duration::from_secs(30)) // more than the clocks of the machines differ
         .lock_at_most(Duration::from_secs(600)); // more than the job ever takes
 
-    match locker.try_lock(nightly).await {
-        Ok(lock) => {
-            println!("running the report under token {}", lock.token());
-            write_report().await;
-            lock.unlock().await?; // Err: it was lost before the report was done
-        }
+    // `run` would wait its turn, and each machine would write the report.
+    match locker.try_run(nightly, |lock| write_report(lock.token())).await {
+        Ok(written) => written,
         // Another machine runs it, or ran it a moment ago: that is what should happen.
-        Err(refused) if refused.is_held() => println!("not here: {refused}"),
-        Err(error) => return Err(error.into()),
+        Err(refused) if refused.is_held() => {
+            println!("not here: {refused}");
+            Ok(())
+        }
+        // Among others: it took longer than the lease, and was dropped where it stood.
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
-async fn write_report() {
+async fn write_report(token: FencingToken) -> Result<(), Box<dyn Error>> {
+    println!("writing the report under token {token}");
     tokio::time::sleep(Duration::from_secs(2)).await;
+    Ok(())
 }

@@ -2,24 +2,28 @@
 //! `cargo run --example leader`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use std::error::Error;
 use std::pin::pin;
 use std::time::Duration;
 
-use golock_postgres::{LockOptions, LockWatch};
+use golock_postgres::{LockOptions, LockWatch, Locker};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let locker = golock_postgres::connect(&golock_examples::database_url()).await?;
+    let outcome = candidate(&locker).await;
+    locker.shutdown(Duration::from_secs(5)).await; // what may be granted by now, or was dropped, is given back
+    outcome
+}
+
+async fn candidate(locker: &Locker) -> Result<(), Box<dyn Error>> {
     let office = LockOptions::new("leader").lock_at_most(Duration::from_secs(10)).auto_renew(true);
     let mut stopped = pin!(tokio::signal::ctrl_c());
     loop {
         println!("waiting for the office");
         let lock = tokio::select! {
             lock = locker.lock(office.clone()) => lock?,
-            stopped = &mut stopped => {
-                locker.shutdown(Duration::from_secs(5)).await; // what may be granted by now is given back
-                return Ok(stopped?);
-            }
+            stopped = &mut stopped => return Ok(stopped?),
         };
         println!("leading under token {}", lock.token());
         tokio::select! {
@@ -28,10 +32,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             reason = lock.lost() => println!("no longer the leader: {reason}"),
             () = lead(lock.watch()) => {}
             stopped = &mut stopped => {
-                stopped?;
                 lock.unlock().await?; // the next one leads at once, not after the lease
-                locker.shutdown(Duration::from_secs(5)).await;
-                return Ok(());
+                return Ok(stopped?);
             }
         }
     }
