@@ -75,7 +75,7 @@ pub fn all_or_error<A>(
     outcomes: impl IntoIterator<Item = Result<A, StoreError>>,
 ) -> Result<Vec<A>, StoreError> {
     let (done, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
-    let worst = failed.into_iter().filter_map(Result::err).min_by_key(|error| error.kind().took_no_effect());
+    let worst = failed.into_iter().filter_map(Result::err).min_by_key(StoreError::took_no_effect);
     match worst {
         None => Ok(done.into_iter().filter_map(Result::ok).collect()),
         Some(error) if done.is_empty() => Err(error),

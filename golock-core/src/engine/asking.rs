@@ -111,7 +111,7 @@ impl Keeper {
             self.unwanted(request, &Err(error.clone()));
             return false;
         };
-        if !error.kind().took_no_effect() {
+        if !error.took_no_effect() {
             waiter.in_doubt = Some(may_arrive);
         }
         true
@@ -170,7 +170,7 @@ impl Keeper {
     fn failed(&mut self, name: &LockName, error: StoreError) {
         let may_arrive = self.may_arrive_until();
         let Some(line) = self.lines.get_mut(name) else { return };
-        if let Some(waiter) = line.waiters.front_mut().filter(|_| !error.kind().took_no_effect()) {
+        if let Some(waiter) = line.waiters.front_mut().filter(|_| !error.took_no_effect()) {
             waiter.in_doubt = Some(may_arrive);
         }
         if error.is_transient() {
@@ -222,7 +222,7 @@ impl Keeper {
         let AcquireRequest { name, grant, lease, .. } = request;
         match answer {
             Ok(AcquireAnswer::Granted { .. }) => self.undo(name, *grant, *lease, None),
-            Err(error) if !error.kind().took_no_effect() => {
+            Err(error) if !error.took_no_effect() => {
                 let may_arrive = self.may_arrive_until();
                 self.undo(name, *grant, *lease, Some(may_arrive));
             }

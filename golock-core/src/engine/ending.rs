@@ -124,7 +124,7 @@ impl Keeper {
         debug!(lock = release.name.as_str(), %error, "hand-over failed, given back by itself");
         self.asks_no_more(next, &error);
         if let Some(ending) = self.endings.get_mut(&release.grant) {
-            ending.in_doubt |= !error.kind().took_no_effect();
+            ending.in_doubt |= !error.took_no_effect();
             ending.under_way = false;
         }
         self.end_again(release.grant);
@@ -163,7 +163,7 @@ impl Keeper {
         debug!(%error, locks = requests.len(), "release failed, tried in parts");
         for request in &requests {
             if let Some(ending) = self.endings.get_mut(&request.grant) {
-                ending.in_doubt |= !error.kind().took_no_effect();
+                ending.in_doubt |= !error.took_no_effect();
             }
         }
         for part in parts {
@@ -195,7 +195,7 @@ impl Keeper {
                 ending.once_more.filter(|at| sent < *at)
             }
             Err(error) => {
-                ending.in_doubt |= !error.kind().took_no_effect();
+                ending.in_doubt |= !error.took_no_effect();
                 ending.tries = ending.tries.saturating_add(1);
                 let pause = FIRST_PAUSE.saturating_mul(1 << (ending.tries - 1).min(10)).min(LONGEST_PAUSE);
                 let at = Some(now.after(self.env.jittered(pause))).filter(|at| *at <= ending.over);

@@ -49,19 +49,6 @@ impl RenewAnswer {
     pub fn renewed(remaining: Duration) -> Self {
         Self::Renewed { remaining }
     }
-
-    /// From a statement's word for the outcome, `renewed`, `gone`, `revoked`, `expired` or `taken`, and what remains if it was
-    /// renewed. `None`: another word, or nothing said of what remains.
-    pub fn from_outcome(outcome: &str, remaining: Option<Duration>) -> Option<Self> {
-        Some(match outcome {
-            "renewed" => Self::renewed(remaining?),
-            "gone" => Self::Lost(LostReason::RowGone),
-            "revoked" => Self::Lost(LostReason::Revoked),
-            "expired" => Self::Lost(LostReason::Expired),
-            "taken" => Self::Lost(LostReason::Taken),
-            _ => return None,
-        })
-    }
 }
 
 /// The answer to one [`ReleaseRequest`](super::ReleaseRequest).
@@ -74,19 +61,6 @@ pub enum ReleaseAnswer {
     AlreadyReleased,
     /// It held nothing: another grant took the name (`Taken`), or there was no row (`RowGone`).
     NotYours(LostReason),
-}
-
-impl ReleaseAnswer {
-    /// From a statement's word for the outcome: `released`, `already`, `taken` or `gone`. `None`: another word.
-    pub fn from_outcome(outcome: &str) -> Option<Self> {
-        Some(match outcome {
-            "released" => Self::Released,
-            "already" => Self::AlreadyReleased,
-            "taken" => Self::NotYours(LostReason::Taken),
-            "gone" => Self::NotYours(LostReason::RowGone),
-            _ => return None,
-        })
-    }
 }
 
 /// The answer to a [`HandOverRequest`](super::HandOverRequest).
@@ -136,39 +110,11 @@ impl LockInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wakeup {
-    /// From here on nothing freed is missed. Also after every reconnect: what was freed before may have been
-    /// missed.
+    /// From here on nothing freed is missed; what was freed before may have been.
     Listening,
     /// The lease of this name has ended, or will end, sooner than those who wait were told: ask again.
     Freed(LockName),
-    /// The listener is lost, until the next `Listening`.
+    /// The listener is lost, until the next `Listening`. A store that reconnects by itself says so first, always: where it is then,
+    /// nobody may know of the marks that were left, and the engine makes them anew.
     Deaf,
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{ReleaseAnswer, RenewAnswer};
-    use crate::LostReason;
-
-    #[test]
-    fn words_of_statements_are_answers() {
-        let second = Some(Duration::from_secs(1));
-        let lost = |reason| Some(RenewAnswer::Lost(reason));
-        assert_eq!(RenewAnswer::from_outcome("renewed", second), second.map(RenewAnswer::renewed));
-        assert_eq!(RenewAnswer::from_outcome("renewed", None), None, "a lease of unknown length");
-        assert_eq!(RenewAnswer::from_outcome("gone", None), lost(LostReason::RowGone));
-        assert_eq!(RenewAnswer::from_outcome("revoked", None), lost(LostReason::Revoked));
-        assert_eq!(RenewAnswer::from_outcome("expired", None), lost(LostReason::Expired));
-        assert_eq!(RenewAnswer::from_outcome("taken", second), lost(LostReason::Taken));
-        assert_eq!(RenewAnswer::from_outcome("busy", second), None);
-
-        let not_yours = |reason| Some(ReleaseAnswer::NotYours(reason));
-        assert_eq!(ReleaseAnswer::from_outcome("released"), Some(ReleaseAnswer::Released));
-        assert_eq!(ReleaseAnswer::from_outcome("already"), Some(ReleaseAnswer::AlreadyReleased));
-        assert_eq!(ReleaseAnswer::from_outcome("taken"), not_yours(LostReason::Taken));
-        assert_eq!(ReleaseAnswer::from_outcome("gone"), not_yours(LostReason::RowGone));
-        assert_eq!(ReleaseAnswer::from_outcome(""), None);
-    }
 }

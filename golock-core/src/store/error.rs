@@ -14,6 +14,8 @@ pub struct StoreError {
     backend: &'static str,
     operation: Operation,
     kind: StoreErrorKind,
+    /// Another part of the call had taken effect.
+    of_a_part: bool,
     source: Arc<dyn StdError + Send + Sync>,
 }
 
@@ -25,7 +27,7 @@ impl StoreError {
         kind: StoreErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { backend, operation, kind, source: Arc::from(source.into()) }
+        Self { backend, operation, kind, of_a_part: false, source: Arc::from(source.into()) }
     }
 
     /// The backend: `"postgres"`.
@@ -48,10 +50,16 @@ impl StoreError {
         self.kind.is_transient()
     }
 
+    /// The call surely changed nothing, and nothing of it still runs on the server: its kind says so, or that there was no connection
+    /// to send it over.
+    pub fn took_no_effect(&self) -> bool {
+        !self.of_a_part && (self.kind.took_no_effect() || self.operation == Operation::Connect)
+    }
+
     /// What a call fails with as a whole, if this is what a part of it failed with after another part had taken effect.
     #[must_use]
     pub fn of_a_part(self) -> Self {
-        Self { kind: self.kind.of_a_part(), ..self }
+        Self { kind: self.kind.of_a_part(), of_a_part: true, ..self }
     }
 
     /// As [`of_a_part`](Self::of_a_part), if a part is `done`.
@@ -77,7 +85,7 @@ impl StdError for StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Opening or preparing a connection.
+    /// Opening or preparing a connection: of the call that needed it nothing was sent.
     Connect,
     /// Creating the schema.
     CreateSchema,
@@ -207,7 +215,15 @@ impl fmt::Display for StoreErrorKind {
 
 #[cfg(test)]
 mod tests {
-    use super::{Operation, StoreErrorKind as Kind};
+    use super::{Operation, StoreError, StoreErrorKind as Kind};
+
+    #[test]
+    fn what_was_never_sent_took_no_effect() {
+        let failed = |operation| StoreError::new("test", operation, Kind::Connection, "why");
+        assert!(!failed(Operation::Acquire).took_no_effect());
+        assert!(failed(Operation::Connect).took_no_effect());
+        assert!(!failed(Operation::Connect).of_a_part().took_no_effect(), "another part was");
+    }
 
     #[test]
     fn failure_of_a_part_never_says_that_nothing_happened() {

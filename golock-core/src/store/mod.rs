@@ -54,7 +54,7 @@ pub type Wakeups = Pin<Box<dyn Stream<Item = Wakeup> + Send>>;
 ///   has no answers, and may ask the server all the same);
 /// * **fail with [`StoreError`]** only when it could not find out. Contention is an answer. An error stands for
 ///   the whole call: each item may or may not have happened, unless
-///   [its kind](StoreErrorKind::took_no_effect) says that none did;
+///   [it says](StoreError::took_no_effect) that none did;
 /// * **survive a dropped future**: the engine drops a call that takes too long, at any await. The statement may
 ///   still run on the server, for at most [`request_timeout`](Capabilities::request_timeout) more, as far as the server can be
 ///   made to end it (a commit that stalls often can't); the connection it ran on must not be used again, unless its protocol can

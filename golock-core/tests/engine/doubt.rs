@@ -44,6 +44,31 @@ async fn acquire_that_surely_did_nothing_is_not_undone() {
     }
 }
 
+/// In an outage of an hour each try would leave an undo behind, to be repeated for as long as its lease would have lasted.
+#[tokio::test(start_paused = true)]
+async fn acquire_that_was_never_sent_is_not_undone() {
+    let store = Scripted::new();
+    store.script(|_| Fate::UNREACHED);
+    let locker = Locker::new(store.clone());
+    let error = locker.try_lock(options("job")).await.unwrap_err();
+    assert!(error.is_transient() && !error.is_held(), "{error}");
+    locker.lock(options("job").wait(secs(3))).await.unwrap_err();
+    assert!(timeout(secs(3), locker.lock(options("job"))).await.is_err());
+    sleep(SOON).await;
+    assert_eq!(store.count(Operation::Release), 0);
+}
+
+/// One of its calls was sent.
+#[tokio::test(start_paused = true)]
+async fn acquire_that_was_sent_once_is_undone_whatever_came_after() {
+    let fates = [Fate::BROKEN_AFTER].into_iter().chain([Fate::UNREACHED; 50]);
+    let (store, one, other) = troubled(Operation::Acquire, fates);
+    assert!(timeout(secs(3), one.lock(options("job"))).await.is_err());
+    assert!(store.count(Operation::Acquire) > 2);
+    taken_soon(&other, "job").await.unlock().await.unwrap();
+    assert!(store.count(Operation::Release) > 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn acquire_whose_reply_was_lost_is_recognised_on_retry() {
     for fate in [Fate::LOST_REPLY, Fate::BROKEN_AFTER] {

@@ -19,6 +19,7 @@ pub(crate) struct Fate {
 pub(super) enum Says {
     Truth,
     Error(StoreErrorKind),
+    Unreached,
     Panic,
     TooFew,
     TooMany,
@@ -34,6 +35,8 @@ impl Fate {
     pub(crate) const LOST_REPLY: Self = Self { answers: None, ..Self::FINE };
     /// The connection breaks before the server has done anything.
     pub(crate) const BROKEN: Self = Self { arrives: None, ..Self::error(StoreErrorKind::Connection) };
+    /// There is no connection that it could be sent over.
+    pub(crate) const UNREACHED: Self = Self { arrives: None, says: Says::Unreached, ..Self::FINE };
     /// The connection breaks after the server has done it.
     pub(crate) const BROKEN_AFTER: Self = Self::error(StoreErrorKind::Connection);
     pub(crate) const PANIC: Self = Self { says: Says::Panic, ..Self::FINE };

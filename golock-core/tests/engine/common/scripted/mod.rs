@@ -245,6 +245,7 @@ impl<S: LockStore + Clone> Scripted<S> {
         }
         let outcome = match fate.says {
             Says::Error(kind) => Err(self.error(operation, kind)),
+            Says::Unreached => Err(self.error(Operation::Connect, StoreErrorKind::Connection)),
             Says::Truth | Says::Panic | Says::TooFew | Says::TooMany => match effect_of_it.await {
                 Ok(outcome) => outcome,
                 Err(_) => std::future::pending().await,
