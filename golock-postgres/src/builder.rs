@@ -93,6 +93,9 @@ impl PostgresStoreBuilder {
     /// with the options of [`Config`](deadpool_postgres::tokio_postgres::Config), or a `key=value` string. One session is opened, and the
     /// table created, before this returns.
     ///
+    /// Besides, `sslmode` may be `verify-full`, and libpq's `sslrootcert`, `sslcert` and `sslkey` name files of PEM: see
+    /// [TLS](crate#tls). They are read once, before this connects.
+    ///
     /// # Errors
     /// [`StoreError`], transient if the server could not be reached in time.
     ///
@@ -109,11 +112,12 @@ impl PostgresStoreBuilder {
     ///
     /// # Errors
     /// [`StoreErrorKind::Configuration`] if the URL, or something that was set, can't be right; [`StoreErrorKind::Tls`] if it
-    /// asks for `sslmode=require` and this system trusts no certificate authority.
+    /// names a file of certificates or a key that can't be read, or asks for `sslmode=require` and this system trusts no certificate
+    /// authority.
     pub fn connect_lazy(self, url: &str) -> Result<PostgresStore, StoreError> {
-        let (table, config) = (self.checked()?, url::parse(url, self.request_timeout)?);
-        let (pool, tls) = url::pool(&config)?;
-        let listener = Listener::new(config, tls, table.clone(), self.request_timeout);
+        let (table, server) = (self.checked()?, url::parse(url, self.request_timeout)?);
+        let (pool, tls) = url::pool(&server)?;
+        let listener = Listener::new(server, tls, table.clone(), self.request_timeout);
         Ok(PostgresStore::over(&pool, &table, &self).woken_by(listener))
     }
 
@@ -170,5 +174,7 @@ mod tests {
         for wrong in [builder().connect_lazy("secret"), builder().table("").connect_lazy(NOBODY)] {
             assert_eq!(wrong.unwrap_err().kind(), StoreErrorKind::Configuration);
         }
+        let unreadable = builder().connect_lazy(&format!("{NOBODY}?sslrootcert=/no/such/ca.pem"));
+        assert_eq!(unreadable.unwrap_err().kind(), StoreErrorKind::Tls);
     }
 }

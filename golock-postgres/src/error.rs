@@ -82,7 +82,18 @@ pub(crate) fn is_statement_timeout(error: &DriverError) -> bool {
 
 /// Of several servers (or addresses), none allows writes: what tokio-postgres says to `target_session_attrs`.
 pub(crate) fn is_not_writable(error: &DriverError) -> bool {
-    io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    io_error(error).is_some_and(says_not_writable)
+}
+
+/// Over TLS 1.3 a server refuses a client's certificate, or the lack of one, when the client already takes itself to be connected.
+fn says_no_by_tls(error: &io::Error) -> bool {
+    let within = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(within, Some(rustls::Error::AlertReceived(_)))
+}
+
+/// The driver's own word for it. The operating system has the same one for a socket that it keeps from us.
+fn says_not_writable(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 
 /// A session that could not be opened.
@@ -132,7 +143,7 @@ fn sql_kind(state: &SqlState, operation: Operation) -> StoreErrorKind {
 fn driver_kind(error: &DriverError) -> StoreErrorKind {
     let words = error.to_string();
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    if words.contains("TLS") {
+    if words.contains("TLS") || io_error(error).is_some_and(says_no_by_tls) {
         StoreErrorKind::Tls
     } else if words.starts_with("authentication error") || cause == "password missing" {
         StoreErrorKind::Authentication
@@ -151,10 +162,26 @@ fn io_error(error: &DriverError) -> Option<&io::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Error, ErrorKind};
+
     use golock_core::store::{Operation, StoreErrorKind as Kind};
     use tokio_postgres::error::SqlState;
 
-    use super::sql_kind;
+    use super::{says_no_by_tls, says_not_writable, sql_kind};
+
+    #[test]
+    fn a_certificate_that_the_server_refuses_is_no_broken_connection() {
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        assert!(says_no_by_tls(&Error::new(ErrorKind::InvalidData, alert)));
+        assert!(!says_no_by_tls(&Error::from(ErrorKind::UnexpectedEof)));
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_used_is_no_read_only_server() {
+        let drivers = Error::new(ErrorKind::PermissionDenied, "database does not allow writes");
+        assert!(says_not_writable(&drivers));
+        assert!(!says_not_writable(&Error::from_raw_os_error(13)), "EACCES");
+    }
 
     #[test]
     fn states_of_sql_are_told_apart() {

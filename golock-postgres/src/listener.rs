@@ -2,31 +2,30 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use golock_core::LockName;
 use golock_core::backend::{Table, connected_within, listening};
 use golock_core::store::{Operation, StoreError, StoreErrorKind, Wakeup, Wakeups};
-use tokio_postgres::{AsyncMessage, Client, Config};
+use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{BACKEND, failure, not_opened};
-use crate::url::{Driver, connect};
+use crate::url::{Driver, Server, connect};
 
 /// How listening connections are opened. A pool's manager can't: it drives its connections itself, and drops what they
 /// are notified of.
 #[derive(Clone)]
 pub(crate) struct Listener {
-    config: Config,
+    server: Server,
     tls: MakeRustlsConnect,
     table: Table,
     within: Duration,
 }
 
 impl Listener {
-    pub(crate) fn new(config: Config, tls: MakeRustlsConnect, table: Table, within: Duration) -> Self {
-        Self { config, tls, table, within }
+    pub(crate) fn new(server: Server, tls: MakeRustlsConnect, table: Table, within: Duration) -> Self {
+        Self { server, tls, table, within }
     }
 
     /// Connects, says [`Wakeup::Listening`] once the server has confirmed it, then each name that is freed. Ends when
@@ -40,28 +39,23 @@ impl Listener {
 
     async fn open(self) -> Result<Open, StoreError> {
         let opening = async {
-            let (client, mut driver) = connect(&self.config, &self.tls).await.map_err(not_opened)?;
+            let (client, mut driver) = connect(&self.server, &self.tls).await.map_err(not_opened)?;
             // The channel is called as the table is. Tables of the same name in two schemas share it: their listeners are woken in
             // vain, no more.
             let channel = self.table.name();
             let sql = format!("LISTEN {}", self.table.quoted(channel));
             {
                 let mut listening = pin!(client.batch_execute(&sql));
-                poll_fn(|cx| {
-                    if let Poll::Ready(confirmed) = listening.as_mut().poll(cx) {
-                        return Poll::Ready(confirmed.map_err(not_opened));
-                    }
-                    // Sends it, and takes the answer in, which wakes this again.
-                    loop {
-                        match driver.poll_message(cx) {
-                            Poll::Ready(Some(Ok(_))) => {}
-                            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(not_opened(error))),
-                            Poll::Ready(None) => return Poll::Ready(Err(closed())),
-                            Poll::Pending => return Poll::Pending,
+                loop {
+                    tokio::select! {
+                        biased;
+                        confirmed = &mut listening => break confirmed.map_err(not_opened)?,
+                        // Sends it, and takes the answer in.
+                        message = poll_fn(|cx| driver.poll_message(cx)) => {
+                            message.ok_or_else(closed)?.map_err(not_opened)?;
                         }
                     }
-                })
-                .await?;
+                }
             }
             Ok(Open { _client: client, driver, channel: channel.to_owned() })
         };

@@ -87,13 +87,18 @@ impl Opener for Access {
                 answers => break answers.map_err(not_opened)?,
             }
         };
-        let is_standby = |message: &SimpleQueryMessage| match message {
-            SimpleQueryMessage::Row(row) => row.get("standby") == Some("t"),
-            _ => false,
+        let says = |what: &str| {
+            answers.iter().any(|message| match message {
+                SimpleQueryMessage::Row(row) => row.try_get(what).is_ok_and(|said| said == Some("t")),
+                _ => false,
+            })
         };
-        if answers.iter().any(is_standby) {
-            let why = "the server is a standby: pg_is_in_recovery() is true";
-            return Err(failure(Operation::Connect, StoreErrorKind::ReadOnly, why));
+        let read_only = |why: &str| Err(failure(Operation::Connect, StoreErrorKind::ReadOnly, why));
+        if says("standby") {
+            return read_only("the server is a standby: pg_is_in_recovery() is true");
+        }
+        if says("fenced") {
+            return read_only("the server or the database is read-only: default_transaction_read_only is on");
         }
         Ok(session)
     }

@@ -14,7 +14,7 @@ use golock_core::{FencingToken, LockName, async_trait};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::answers::{acquired, column, each, handed_over, listed, released, renewed};
+use crate::answers::{column, each, listed, verdict};
 use crate::builder::PostgresStoreBuilder;
 use crate::error::{BACKEND, is_collision, is_table_missing};
 use crate::listener::Listener;
@@ -126,7 +126,7 @@ impl PostgresStore {
         let at_once = operation == Operation::ForceUnlock;
         let (sql, name) = (&self.statements.fence, name.as_bytes());
         let rows = self.query(&self.acquiring, operation, sql, &[&name, &at_once]).await?;
-        rows.first().map(|row| column(operation, row, "token").map(FencingToken::new)).transpose()
+        rows.first().map_or(Ok(None), |row| verdict(operation, row)?.fenced())
     }
 
     /// Locks that are held, from `from` on, before `to`, after `after`.
@@ -142,7 +142,7 @@ impl PostgresStore {
         let rows = self
             .query(&self.acquiring, operation, &self.statements.list, &[&from, &to, &after, &limit])
             .await?;
-        rows.iter().map(|row| listed(operation, row)).collect()
+        rows.iter().filter_map(|row| listed(operation, row).transpose()).collect()
     }
 }
 
@@ -164,7 +164,7 @@ impl LockStore for PostgresStore {
         let rows = self
             .query(&self.acquiring, Operation::Acquire, sql, &[&names, &grants, &labels, &leases])
             .await?;
-        each(Operation::Acquire, requests.len(), &rows, acquired)
+        each(Operation::Acquire, requests.len(), &rows, |verdict| verdict.acquired())
     }
 
     async fn renew(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
@@ -177,7 +177,9 @@ impl LockStore for PostgresStore {
             let rows = self
                 .query(&self.renewing, Operation::Renew, sql, &[&names, &grants, &tokens, &leases])
                 .await?;
-            each(Operation::Renew, requests.len(), &rows, renewed)
+            each(Operation::Renew, requests.len(), &rows, |verdict| {
+                verdict.unless_busy().map(|verdict| verdict.renewed()).transpose()
+            })
         };
         let statements = [&self.statements.renew, &self.statements.renew_patiently];
         answered(Operation::Renew, requests, statements, ask).await
@@ -191,7 +193,9 @@ impl LockStore for PostgresStore {
             let at_least: Vec<i64> = requests.iter().map(|request| micros(request.lock_at_least)).collect();
             let rows =
                 self.query(&self.releasing, Operation::Release, sql, &[&names, &grants, &at_least]).await?;
-            each(Operation::Release, requests.len(), &rows, released)
+            each(Operation::Release, requests.len(), &rows, |verdict| {
+                verdict.unless_busy().map(|verdict| verdict.released()).transpose()
+            })
         };
         let statements = [&self.statements.release, &self.statements.release_patiently];
         answered(Operation::Release, requests, statements, ask).await
@@ -215,7 +219,7 @@ impl LockStore for PostgresStore {
             )
             .await?;
         if let Some(row) = rows.first() {
-            return handed_over(row);
+            return verdict(Operation::HandOver, row)?.handed_over();
         }
         let answers = self.release(std::slice::from_ref(release)).await?;
         let released = answers.first().copied().unwrap_or(ReleaseAnswer::AlreadyReleased);

@@ -61,7 +61,7 @@ granted AS (
 -- Whoever holds what was not granted is read as it was when the statement began. After a wait that is the holder
 -- before the one waited for, with nothing left: then, and if there is no row, the race is lost and nobody is named.
 SELECT w.nr,
-       g.nr IS NOT NULL AS granted,
+       CASE WHEN g.nr IS NOT NULL THEN 'granted' WHEN t.name IS NOT NULL THEN 'held' ELSE 'raced' END AS outcome,
        coalesce(g.token, t.token) AS token,
        (extract(epoch FROM coalesce(g.expires_at, t.expires_at) - clock_timestamp()) * 1000000)::bigint AS remaining,
        (extract(epoch FROM clock_timestamp() - t.locked_at) * 1000000)::bigint AS held_for,

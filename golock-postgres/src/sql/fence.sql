@@ -15,5 +15,6 @@ SET token          = greatest(t.token + 1, (extract(epoch FROM l.now) * 1000000)
     expires_at     = CASE WHEN $2::boolean THEN l.now ELSE t.expires_at END
 FROM locked l
 WHERE t.name = l.name AND l.expires_at > l.now
-RETURNING t.token,
+RETURNING 'fenced' AS outcome,
+          t.token,
           CASE WHEN $2 AND l.waiters_until > l.now THEN pg_notify({channel}, encode(t.name, 'hex')) END

@@ -41,7 +41,7 @@ updated AS (
               t.expires_at < d.expires_at AND d.waiters_until > d.now AS wakes
 )
 -- What is only a release does not wait for the disk.
-SELECT u.passes AS granted,
+SELECT CASE WHEN u.passes THEN 'granted' ELSE 'released' END AS outcome,
        u.token,
        (extract(epoch FROM u.expires_at - clock_timestamp()) * 1000000)::bigint AS remaining,
        CASE WHEN u.wakes AND NOT u.passes THEN pg_notify({channel}, encode(u.name, 'hex')) END,

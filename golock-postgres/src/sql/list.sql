@@ -5,7 +5,7 @@ SELECT h.name,
        (extract(epoch FROM h.now - h.locked_at) * 1000000)::bigint AS held_for,
        (extract(epoch FROM h.expires_at - h.now) * 1000000)::bigint AS remaining,
        h.token,
-       h.grant_id IS NULL AS released
+       CASE WHEN h.grant_id IS NULL THEN 'kept' ELSE 'held' END AS outcome
 FROM (
     SELECT t.*, clock_timestamp() AS now
     FROM {table} t

@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         schema::names_of_schema_and_table_are_quoted,
         sessions::settings_of_the_session_are_repaired,
         sessions::stronger_durability_is_left_alone,
+        sessions::weaker_durability_is_raised,
+        sessions::fence_against_all_writes_is_respected,
         sessions::serialization_failure_is_retried_inside,
         sessions::pool_of_the_application_is_left_alone,
         sessions::pool_is_not_waited_for,

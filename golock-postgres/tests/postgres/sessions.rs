@@ -34,6 +34,32 @@ pub(crate) async fn stronger_durability_is_left_alone(server: Arc<Server>) {
     assert!(seen.ends_with("synchronous_commit=remote_apply"), "{seen}");
 }
 
+pub(crate) async fn weaker_durability_is_raised(server: Arc<Server>) {
+    for weak in ["local", "remote_write"] {
+        let seen = settings_seen(server.url(), &[&format!("synchronous_commit = {weak}")]).await;
+        assert!(seen.ends_with("synchronous_commit=on"), "{weak}: {seen}");
+    }
+}
+
+/// So an old primary is kept from writing before a switchover. Who goes on granting there grants what another grants too.
+pub(crate) async fn fence_against_all_writes_is_respected(server: Arc<Server>) {
+    let (url, fenced) = (server.url(), unique("fenced"));
+    let admin = session(url).await;
+    admin.batch_execute(&format!("CREATE DATABASE {fenced}")).await.unwrap();
+    let there = url_of(url, &fenced);
+    let store = PostgresStore::connect(&there).await.unwrap();
+    take(&store, &name("lock"), "tester").await;
+    let fence = format!("ALTER DATABASE {fenced} SET default_transaction_read_only = on");
+    admin.batch_execute(&fence).await.unwrap();
+    for url in [there.clone(), format!("{there}?target_session_attrs=read-write")] {
+        let error = PostgresStore::connect(&url).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{}", said(&error));
+        assert!(said(&error).contains("default_transaction_read_only"), "{}", said(&error));
+    }
+    drop(store);
+    admin.batch_execute(&format!("DROP DATABASE {fenced} WITH (FORCE)")).await.unwrap();
+}
+
 /// A table that notes the settings of whichever session makes a row: `a=b c=d`, of the last one.
 async fn settings_seen(url: &str, defaults: &[&str]) -> String {
     let (admin, role, table) = (session(url).await, unique("role"), unique("noted"));

@@ -18,10 +18,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// The server takes its key only from a file of its own user. The public image's entry point has another name than ours.
 const COMMAND: &str = "install -o postgres -m 600 /tls/key.pem /var/lib/postgresql/key.pem && \
      exec bash \"$(command -v docker-entrypoint.sh || echo /usr/local/bin/start)\" postgres \
-     -c ssl=on -c ssl_cert_file=/tls/cert.pem -c ssl_key_file=/var/lib/postgresql/key.pem \
+     -c ssl=on -c ssl_cert_file=/tls/cert.pem -c ssl_key_file=/var/lib/postgresql/key.pem -c ssl_ca_file=/tls/ca.pem \
      -c hba_file=/tls/pg_hba.conf -c max_connections=1000 -c fsync=off";
 
-const TLS_ONLY: &str = "local all all trust\nhostssl all all all scram-sha-256\n";
+/// The role `certified` needs a certificate instead of a password.
+const TLS_ONLY: &str = "local all all trust
+hostssl all certified all trust clientcert=verify-ca
+hostssl all all all scram-sha-256
+";
 
 fn main() -> ExitCode {
     if let Ok(url) = std::env::var(tls::CHILD) {
@@ -34,6 +38,9 @@ fn main() -> ExitCode {
     let tests = tests![
         tls::tls_of_a_trusted_authority_is_spoken,
         tls::tls_of_an_authority_named_by_the_environment_is_spoken,
+        tls::tls_of_an_authority_named_by_the_url_is_spoken,
+        tls::tls_of_none_but_that_authority_and_host_is_spoken,
+        tls::certificate_named_by_the_url_is_shown_by_every_session,
         tls::tls_of_another_authority_is_refused,
         tls::tls_of_another_host_is_refused,
         tls::plaintext_that_the_server_refuses_is_told,

@@ -35,6 +35,8 @@ pub(crate) async fn passwords_are_shown_nowhere(server: Arc<Guarded>) {
         ("an unknown option", format!("{url}?{password}=1"), Kind::Configuration),
         ("a wrong value", format!("{url}?sslmode={password}"), Kind::Configuration),
         ("another scheme", url.replace("postgres://", "postgress://"), Kind::Configuration),
+        ("no such file", format!("{url}?sslrootcert=/no/such.pem;password={password}"), Kind::Tls),
+        ("a certificate without its key", format!("{url}?sslcert={password}"), Kind::Configuration),
         ("an open quote", format!("user={role} password='{password}"), Kind::Configuration),
         ("nothing but it", password.to_owned(), Kind::Configuration),
     ] {

@@ -1,11 +1,14 @@
-//! TLS four ways. `refused_tls_is_told`, of the suite, is the fifth: TLS asked of a server that has none.
+//! TLS four ways, and as the options of a URL say. `refused_tls_is_told`, of the suite, is the fifth: TLS asked of a server that has
+//! none.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
+use std::time::Duration;
 
-use golock_conformance::security::{Authority, Guarded, everything};
-use golock_core::{StoreError, StoreErrorKind};
+use golock_conformance::security::{Authority, AuthorityFile, Certificate, Guarded, everything};
+use golock_core::{LockOptions, Locker, StoreError, StoreErrorKind};
 use golock_postgres::PostgresStore;
 use golock_postgres::deadpool_postgres::{Manager, Pool};
 use tokio::runtime::Runtime;
@@ -65,6 +68,113 @@ pub(crate) async fn tls_of_an_authority_named_by_the_environment_is_spoken(serve
         let status = tokio::task::spawn_blocking(move || child.status()).await.unwrap().unwrap();
         assert_eq!(status.success(), is_ours);
     }
+}
+
+/// By its name.
+fn url_with(server: &Guarded, options: &str) -> String {
+    format!("postgres://postgres:golock-test@localhost:{}/postgres?{options}", server.port())
+}
+
+pub(crate) async fn tls_of_an_authority_named_by_the_url_is_spoken(server: Arc<Guarded>) {
+    let authority = server.authority().file();
+    let (authority, port) = (authority.path().display(), server.port());
+    for url in [
+        url_with(&server, &format!("sslrootcert={authority}")),
+        url_with(&server, &format!("sslmode=verify-ca&sslrootcert={authority}")),
+        // Wherever the name leads.
+        url_with(&server, &format!("sslmode=verify-full&hostaddr=127.0.0.1&sslrootcert={authority}")),
+        format!(
+            "host=localhost port={port} user=postgres password='golock-test' dbname=postgres sslrootcert='{authority}'"
+        ),
+    ] {
+        let store = PostgresStore::builder().table(unique("named")).connect(&url).await.unwrap();
+        everything(&store).await.unwrap();
+    }
+}
+
+pub(crate) async fn tls_of_none_but_that_authority_and_host_is_spoken(server: Arc<Guarded>) {
+    let (authority, another) = (server.authority().file(), Authority::new().file());
+    let trusting = |authority: &AuthorityFile, mode: &str| {
+        url_with(&server, &format!("sslrootcert={}{mode}", authority.path().display()))
+    };
+    // No mode falls back to one that is not verified.
+    for mode in ["", "&sslmode=prefer", "&sslmode=require", "&sslmode=verify-ca", "&sslmode=verify-full"] {
+        let by_address = trusting(&authority, mode).replace("localhost", "127.0.0.1");
+        for (url, why) in [(trusting(&another, mode), "BadSignature"), (by_address, "NotValidForName")] {
+            let error = PostgresStore::connect(&url).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Tls, "{:?}", error.source());
+            assert!(format!("{error:?}").contains(why), "{error:?}");
+        }
+    }
+}
+
+/// A client's certificate and its key in files, removed when this is dropped.
+struct Shown([PathBuf; 2]);
+
+impl Shown {
+    fn new(certificate: &Certificate) -> Self {
+        let path = |what| std::env::temp_dir().join(format!("{}.{what}", unique("golock")));
+        let files = [path("pem"), path("key")];
+        std::fs::write(&files[0], &certificate.pem).unwrap();
+        std::fs::write(&files[1], &certificate.key).unwrap();
+        Self(files)
+    }
+
+    fn options(&self) -> String {
+        format!("sslcert={}&sslkey={}", self.0[0].display(), self.0[1].display())
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+pub(crate) async fn certificate_named_by_the_url_is_shown_by_every_session(server: Arc<Guarded>) {
+    let (admin, authority) = (admin(&server).await, server.authority().file());
+    admin.batch_execute("CREATE ROLE certified LOGIN SUPERUSER").await.unwrap();
+    let table = unique("certified");
+    let connect = async |options: &str, application: &str| {
+        let authority = authority.path().display();
+        let url = url_with(
+            &server,
+            &format!("sslrootcert={authority}&user=certified&application_name={application}&{options}"),
+        );
+        PostgresStore::builder().table(&table).connect(&url).await
+    };
+
+    let error = connect("", "uncertified").await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Authentication, "{:?}", error.source());
+    let of_another = Shown::new(&Authority::new().certificate("certified"));
+    // By an alert, or by a connection that ends: over TLS 1.3 the client is done with the handshake before.
+    connect(&of_another.options(), "uncertified").await.unwrap_err();
+
+    let mine = Shown::new(&server.authority().certificate("certified"));
+    let holder = connect(&mine.options(), "holder").await.unwrap();
+    everything(&holder).await.unwrap();
+    // Somebody who waits, and for that listens.
+    let (holder, waiter) =
+        (Locker::new(holder), Locker::new(connect(&mine.options(), "waiter").await.unwrap()));
+    let lock = holder.try_lock(LockOptions::new("job").auto_renew(true)).await.unwrap();
+    let waiting = tokio::spawn(async move { waiter.lock(LockOptions::new("job")).await });
+    let sql =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waiter' AND query LIKE 'LISTEN%'";
+    let listening = async {
+        while admin.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), listening).await.expect("nobody listens");
+    let sql = "SELECT count(*) FILTER (WHERE ssl AND issuer_dn LIKE '%golock%'), count(*)
+               FROM pg_stat_activity LEFT JOIN pg_stat_ssl USING (pid) WHERE application_name IN ('holder', 'waiter')";
+    let row = admin.query_one(sql, &[]).await.unwrap();
+    let (with, all): (i64, i64) = (row.get(0), row.get(1));
+    assert!(with > 2 && with == all, "{with} of {all} sessions have shown a certificate");
+    lock.unlock().await.unwrap();
+    waiting.await.unwrap().unwrap().unlock().await.unwrap();
 }
 
 pub(crate) async fn tls_of_another_authority_is_refused(server: Arc<Guarded>) {

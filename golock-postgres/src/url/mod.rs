@@ -1,5 +1,8 @@
 //! From a URL to a pool that opens its connections.
 
+mod options;
+
+use std::ops::Deref;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,8 +14,9 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error as DriverError, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::options::Said;
 use crate::error::{failure, is_not_writable};
-use crate::tls;
+use crate::tls::{self, Certificates};
 
 /// When a connection over which nothing comes is looked after, if the URL does not say: else after two hours.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -20,13 +24,28 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TRIES: u32 = 3;
 const UNSAID_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The configuration that a URL (or a `key=value` string) stands for, where a call may take `within`.
-pub(crate) fn parse(url: &str, within: Duration) -> Result<Config, StoreError> {
-    // Known to libpq, not to the driver; and what `require` means here.
-    let url = url.replace("sslmode=verify-full", "sslmode=require");
-    let mut config: Config = url
-        .parse()
-        .map_err(|error| failure(Operation::Connect, StoreErrorKind::Configuration, what_is_wrong(&error)))?;
+/// What a URL stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    config: Config,
+    /// Whom TLS trusts, and what it shows: the driver's configuration has no place for them.
+    pub(crate) certificates: Certificates,
+}
+
+impl Deref for Server {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}
+
+/// The server that a URL (or a `key=value` string) stands for, where a call may take `within`. No file is read yet.
+pub(crate) fn parse(url: &str, within: Duration) -> Result<Server, StoreError> {
+    let (said, url) = Said::taken_out(url).map_err(wrong)?;
+    let mut config: Config = url.parse().map_err(|error| wrong(what_is_wrong(&error)))?;
+    let (mode, certificates) = said.meant(config.get_ssl_mode()).map_err(wrong)?;
+    config.ssl_mode(mode);
     if config.get_application_name().is_none() {
         config.application_name("golock");
     }
@@ -51,14 +70,18 @@ pub(crate) fn parse(url: &str, within: Duration) -> Result<Config, StoreError> {
     if config.get_target_session_attrs() == TargetSessionAttrs::Any {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
-    Ok(config)
+    Ok(Server { config, certificates })
 }
 
-/// A pool over `config` that holds no connection itself.
-pub(crate) fn pool(config: &Config) -> Result<(Pool, MakeRustlsConnect), StoreError> {
-    let tls = tls::connector(config)?;
+fn wrong(why: impl Into<String>) -> StoreError {
+    failure(Operation::Connect, StoreErrorKind::Configuration, why.into())
+}
+
+/// A pool over connections to `server` that holds none itself.
+pub(crate) fn pool(server: &Server) -> Result<(Pool, MakeRustlsConnect), StoreError> {
+    let tls = tls::connector(server)?;
     let connect = WritableFirst { tls: tls.clone() };
-    let manager = Manager::from_connect(config.clone(), connect, ManagerConfig::default());
+    let manager = Manager::from_connect(server.config.clone(), connect, ManagerConfig::default());
     let pool = Pool::builder(manager)
         .max_size(1)
         .build()
@@ -72,7 +95,7 @@ fn what_is_wrong(error: &DriverError) -> String {
     if cause.starts_with("invalid value for option") {
         format!("the URL has an {cause}")
     } else if cause.starts_with("unknown option") {
-        "the URL has an option that the driver does not know (a certificate authority of your own: SSL_CERT_FILE)".to_owned()
+        "the URL has an option that the driver does not know".to_owned()
     } else {
         "the URL is not one of PostgreSQL: postgres://user:password@host:5432/database?option=value"
             .to_owned()
@@ -153,14 +176,75 @@ mod tests {
     fn a_wrong_option_is_named() {
         let error = parse("postgres://user:secret@host?sslmode=perhaps", WITHIN).unwrap_err();
         assert!(error.source().unwrap().to_string().contains("sslmode"));
-        let error = parse("postgres://user:secret@host?sslrootcert=ca.pem", WITHIN).unwrap_err();
+        let error = parse("postgres://user:secret@host?sslcrl=ca.pem", WITHIN).unwrap_err();
         assert!(error.source().unwrap().to_string().contains("does not know"));
     }
 
     #[test]
-    fn verify_full_is_understood() {
-        let config = parse("postgres://user@host/database?sslmode=verify-full", WITHIN).unwrap();
-        assert_eq!(config.get_ssl_mode(), SslMode::Require);
+    fn tls_is_as_the_options_of_libpq_say() {
+        for (options, mode, authorities) in [
+            ("", SslMode::Prefer, None),
+            ("sslmode=disable", SslMode::Disable, None),
+            ("sslmode=prefer", SslMode::Prefer, None),
+            ("sslmode=require", SslMode::Require, None),
+            ("sslmode=verify-ca", SslMode::Require, None),
+            ("sslmode=verify-full", SslMode::Require, None),
+            ("sslrootcert=system", SslMode::Require, None),
+            ("sslrootcert=ca.pem", SslMode::Require, Some("ca.pem")),
+            ("sslmode=prefer&sslrootcert=ca.pem", SslMode::Require, Some("ca.pem")),
+            ("sslmode=verify-ca&sslrootcert=ca.pem", SslMode::Require, Some("ca.pem")),
+            ("sslcert=me.pem&sslkey=my.key", SslMode::Prefer, None),
+        ] {
+            for text in [
+                format!("postgres://user@host/database?{options}"),
+                format!("host=host user=user {}", options.replace('&', " ")),
+            ] {
+                let server = parse(&text, WITHIN).unwrap();
+                assert_eq!(server.get_ssl_mode(), mode, "{text}");
+                let named = server.certificates.authorities.as_ref().map(ToString::to_string);
+                assert_eq!(
+                    named,
+                    authorities.map(|file| format!("the file of sslrootcert ({file:?})")),
+                    "{text}"
+                );
+                assert_eq!(server.certificates.own.is_some(), text.contains("sslcert="), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn mode_that_only_the_driver_can_read_is_kept() {
+        for (options, mode) in [
+            ("ssl%6Dode=require", SslMode::Require),
+            ("ssl%6Dode=disable", SslMode::Disable),
+            ("ssl%6Dode=disable&sslrootcert=ca.pem", SslMode::Require),
+        ] {
+            let server = parse(&format!("postgres://user@host?{options}"), WITHIN).unwrap();
+            assert_eq!(server.get_ssl_mode(), mode, "{options}");
+        }
+        for options in ["ssl%6Dode=verify-full", "ssl%72ootcert=ca.pem"] {
+            parse(&format!("postgres://user@host?{options}"), WITHIN).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn options_of_tls_that_do_not_fit_together_are_refused_by_name() {
+        for (options, named) in [
+            ("sslcert=me.pem", "sslkey"),
+            ("sslkey=my.key", "sslcert"),
+            ("sslmode=allow", "sslmode"),
+            ("sslmode=verify", "sslmode"),
+            ("sslmode=", "sslmode"),
+            ("sslmode=disable&sslrootcert=ca.pem", "sslrootcert"),
+            ("sslmode=disable&sslrootcert=system", "sslrootcert"),
+            ("sslmode=disable&sslcert=me.pem&sslkey=my.key", "sslcert"),
+            ("sslrootcert=%FF", "sslrootcert"),
+        ] {
+            let error = parse(&format!("postgres://user:secret@host?{options}"), WITHIN).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Configuration, "{options}");
+            let said = error.source().unwrap().to_string();
+            assert!(said.contains(named) && !said.contains("secret"), "{said}");
+        }
     }
 
     #[test]
