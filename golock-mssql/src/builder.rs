@@ -88,8 +88,8 @@ impl MssqlStoreBuilder {
         self
     }
 
-    /// How many sessions acquires (and an operator's calls) may use. Default: 4. Renewals and releases have two of
-    /// their own each. All are opened only when they are needed.
+    /// How many sessions acquires (and an operator's calls) may use. Default: 4. Releases have as many of their own (and no
+    /// fewer than two), and renewals two. All are opened only when they are needed.
     pub fn acquire_sessions(mut self, sessions: usize) -> Self {
         self.acquire_sessions = sessions;
         self

@@ -93,6 +93,9 @@ impl Access {
         tcp.set_nodelay(true)?;
         let socket = SockRef::from(&tcp);
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+        // A call that was given up must not arrive later: what of it is not sent yet when its connection is closed is thrown away. Else
+        // the system would go on sending it, over a network that is cut, for many minutes.
+        socket.set_linger(Some(Duration::ZERO))?;
         let socket = socket.try_clone()?;
         // The driver's future is so large that, passed through the callers' frames, it would fill a debug build's stack.
         let client = Box::pin(Client::connect(config, tcp.compat_write())).await?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golock_core::backend::{Creation, Table, each_by_itself, micros, page_by_page};
+use golock_core::backend::{Creation, Table, connected_within, each_by_itself, micros, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, ListRequest, LockInfo, LockStore, Operation, ReleaseAnswer,
     ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -11,9 +11,9 @@ use golock_core::store::{
 use golock_core::{FencingToken, LockName, async_trait};
 use tiberius::{Config, Row, ToSql};
 
-use crate::answers::{acquired, column, listed, released, renewed, token};
+use crate::answers::{column, listed, renewed, told, unreadable, verdict};
 use crate::builder::MssqlStoreBuilder;
-use crate::error::{BACKEND, call_failed, is_collision, is_table_missing};
+use crate::error::{BACKEND, is_collision, is_table_missing};
 use crate::key::{key, range};
 use crate::session::Lane;
 use crate::statements::Statements;
@@ -23,7 +23,7 @@ use crate::table;
 /// of requests is a text of its own, of which it keeps the plan.
 const MAX_BATCH: usize = 64;
 
-/// How many sessions renewals, and as many releases, may use: if one hangs, the next call has another.
+/// How many sessions renewals may use, and releases at least: if one hangs, the next call has another.
 const KEEPING_SESSIONS: usize = 2;
 
 /// How many names a purge looks at in one statement: fewer rows than SQL Server locks before it locks the whole table.
@@ -71,7 +71,8 @@ impl MssqlStore {
     }
 
     /// Opens a session and creates the table, if that is not done yet: so that what is wrong is told at once. The
-    /// first call of a lock does the same. If all sessions are in use, it waits for one.
+    /// first call of a lock does the same. If all sessions are in use, it waits for one. It takes four times the request
+    /// timeout at most.
     ///
     /// # Errors
     /// [`StoreError`], transient if the server could not be reached in time.
@@ -79,7 +80,9 @@ impl MssqlStore {
     /// # Cancel safety
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        self.held(Operation::Connect, &[], &[], 0).await.map(drop)
+        let looked = self.held(Operation::Connect, &[], &[], 0);
+        let why = "no answer within four times the request timeout";
+        connected_within(self.request_timeout.saturating_mul(4), BACKEND, why, looked).await.map(drop)
     }
 
     pub(crate) fn over(config: &Config, table: &Table, options: &MssqlStoreBuilder) -> Self {
@@ -92,7 +95,8 @@ impl MssqlStore {
             request_timeout: timeout,
             // An acquire and a release wait for locks in three places at most.
             acquiring: lane(options.acquire_sessions, timeout / 4),
-            releasing: lane(KEEPING_SESSIONS, timeout / 4),
+            // Each goes by itself: on as many as acquires have, so that a few locked rows don't hold up all others.
+            releasing: lane(options.acquire_sessions.max(KEEPING_SESSIONS), timeout / 4),
             // A batch may wait for row after row, until its session is closed for that; it fails as a whole, and is tried in
             // parts: soon.
             renewing: lane(KEEPING_SESSIONS, timeout / 10),
@@ -116,7 +120,7 @@ impl MssqlStore {
         let at_once = operation == Operation::ForceUnlock;
         let rows =
             self.query(&self.acquiring, operation, &self.statements.fence, &[&key(name), &at_once]).await?;
-        rows.first().map(|row| token(operation, row)).transpose()
+        rows.first().map_or(Ok(None), |row| verdict(operation, row)?.fenced())
     }
 
     /// Locks that are held, after the key `after` and before the key `before`.
@@ -130,7 +134,7 @@ impl MssqlStore {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows =
             self.query(&self.acquiring, operation, &self.statements.list, &[&after, &before, &limit]).await?;
-        rows.iter().map(|row| listed(operation, row)).collect()
+        rows.iter().filter_map(|row| listed(operation, row).transpose()).collect()
     }
 }
 
@@ -145,8 +149,9 @@ impl LockStore for MssqlStore {
             let (name, (seconds, micros)) = (key(&request.name), parts(request.lease));
             let (grant, lock_by) = (request.grant.as_bytes().as_slice(), request.lock_by.as_str());
             let parameters: [&dyn ToSql; 5] = [&name, &grant, &lock_by, &seconds, &micros];
-            let sql = &self.statements.acquire;
-            acquired(self.query(&self.acquiring, Operation::Acquire, sql, &parameters).await?.first())
+            let (doing, sql) = (Operation::Acquire, &self.statements.acquire);
+            let rows = self.query(&self.acquiring, doing, sql, &parameters).await?;
+            rows.first().map_or(Ok(AcquireAnswer::Raced), |row| verdict(doing, row)?.acquired())
         })
         .await
     }
@@ -182,8 +187,9 @@ impl LockStore for MssqlStore {
             let (name, (seconds, micros)) = (key(&request.name), parts(request.lock_at_least));
             let parameters: [&dyn ToSql; 4] =
                 [&name, &request.grant.as_bytes().as_slice(), &seconds, &micros];
-            let sql = &self.statements.release;
-            released(self.query(&self.releasing, Operation::Release, sql, &parameters).await?.first())
+            let (doing, sql) = (Operation::Release, &self.statements.release);
+            let rows = self.query(&self.releasing, doing, sql, &parameters).await?;
+            verdict(doing, rows.first().ok_or_else(|| unreadable(doing, "no answer"))?)?.released()
         })
         .await
     }
@@ -216,8 +222,7 @@ impl LockStore for MssqlStore {
             let rows = self.query(&self.acquiring, doing, &self.statements.purge, &parameters).await?;
             let Some(row) = rows.first() else { return Ok((0, None)) };
             let deleted = u64::try_from(column::<i64>(doing, row, "deleted")?).unwrap_or(0);
-            let last: Option<&[u8]> = row.try_get("last").map_err(|error| call_failed(doing, error))?;
-            Ok((deleted, last.map(<[u8]>::to_vec)))
+            Ok((deleted, told(doing, row, "last")?.map(<[u8]>::to_vec)))
         };
         page_by_page(Vec::new(), page).await
     }

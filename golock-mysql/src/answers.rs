@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use golock_core::backend::{Record, from_micros};
+use golock_core::backend::{Record, Verdict, from_micros};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
     StoreErrorKind,
@@ -11,7 +11,7 @@ use golock_core::{FencingToken, GrantId, Label, LockName, LostReason};
 use mysql_async::prelude::FromRow;
 use mysql_async::{Row, from_row_opt};
 
-use crate::error::failure;
+use crate::error::{BACKEND, failure};
 
 /// What became of a renewal.
 pub(crate) struct Renewal {
@@ -39,10 +39,10 @@ pub(crate) fn acquired_of_many(
 pub(crate) fn renewed(row: Row) -> Result<Renewal, StoreError> {
     let (outcome, remaining): (String, Option<i64>) = read(Operation::Renew, row)?;
     let is_busy = outcome == "busy";
-    let word = if is_busy { "renewed" } else { &*outcome };
-    RenewAnswer::from_outcome(word, remaining.map(from_micros))
-        .map(|answer| Renewal { answer, is_busy })
-        .ok_or_else(|| unreadable(Operation::Renew, format!("the outcome of a renewal is {outcome}")))
+    let outcome = if is_busy { "renewed".to_owned() } else { outcome };
+    let remaining = remaining.map(from_micros);
+    let answer = Verdict { remaining, ..Verdict::new(BACKEND, Operation::Renew, outcome) }.renewed()?;
+    Ok(Renewal { answer, is_busy })
 }
 
 /// `outcome`: as the statement has it.
@@ -77,8 +77,8 @@ pub(crate) fn listed(operation: Operation, row: Row) -> Result<Option<LockInfo>,
 
 /// A row of the table, and its name.
 fn found(operation: Operation, row: Row) -> Result<(Vec<u8>, Record), StoreError> {
-    type Columns = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>, i64, i64, i64);
-    let (name, grant, released, lock_by, token, held_for, remaining): Columns = read(operation, row)?;
+    type Columns = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, Vec<u8>, i64, i64, i64, i64);
+    let (name, grant, released, lock_by, token, held_for, remaining, _now): Columns = read(operation, row)?;
     let found = Record {
         grant: grant.as_deref().and_then(GrantId::read),
         released: released.as_deref().and_then(GrantId::read),

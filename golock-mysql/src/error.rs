@@ -89,6 +89,8 @@ fn server_kind(code: u16) -> StoreErrorKind {
         1317 | 1969 | 3024 => Kind::Timeout,
         // Network trouble as the server saw it; KILL CONNECTION; closed for lack of use.
         1152..=1161 | 1184 | 1927 | 3169 | 4031 => Kind::Connection,
+        // A proxy or router says that it has, or had, no server: in the numbers of client libraries, or in ProxySQL's own.
+        2000..=2068 | 9001..=9006 => Kind::Connection,
         // Out of connections, disk, memory or threads; shutting down; offline; a Galera node that is not ready.
         1021 | 1037 | 1038 | 1040 | 1041 | 1047 | 1053 | 1079 | 1114 | 1135 | 1203 | 1226 | 3032 => {
             Kind::Unavailable
@@ -134,6 +136,11 @@ mod tests {
             (1969, Kind::Timeout),
             (3024, Kind::Timeout),
             (4031, Kind::Connection),
+            (2003, Kind::Connection),
+            (2013, Kind::Connection),
+            (9001, Kind::Connection),
+            (9006, Kind::Connection),
+            (9007, Kind::Other),
             (1040, Kind::Unavailable),
             (1203, Kind::Unavailable),
             (1053, Kind::Unavailable),

@@ -17,8 +17,8 @@ pub use store::MysqlStore;
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]
 pub use golock_core::{
-    self, Error, ErrorKind, FencingToken, Holder, Lock, LockInfo, LockName, LockOptions, LockStore,
-    LockWatch, Locker, LostReason, StoreError, StoreErrorKind,
+    self, Error, ErrorKind, FencingToken, Holder, InvalidInput, Label, Lock, LockInfo, LockName, LockOptions,
+    LockStore, LockWatch, Locker, LockerBuilder, LostReason, MemoryStore, StoreError, StoreErrorKind,
 };
 
 /// A locker on the table `golock` of the server at `url`, `mysql://user:password@host:3306/database`: see

@@ -1,7 +1,7 @@
 //! Sessions of golock's own, with settings of golock's own: never those of the application's pool.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use golock_core::backend::sessions::{InUse, Opener, Sessions};
@@ -22,6 +22,8 @@ pub(crate) struct Lane {
 
 /// What the server said to one statement.
 pub(crate) struct Reply {
+    /// When it was asked, at the earliest.
+    pub(crate) asked: Instant,
     pub(crate) rows: Vec<Row>,
     /// How many rows it inserted, changed or deleted.
     pub(crate) affected: u64,
@@ -57,8 +59,10 @@ impl Lane {
             Ok(mut fresh) => call_on(&mut fresh, operation, text).await,
             Err(error) => Err(error),
         };
-        // The first try may have taken effect, whatever became of the second.
-        again.map_err(|again| if again.kind().took_no_effect() { error } else { again })
+        // The first try may have taken effect, whatever became of the second. That no second was made says nothing of it.
+        let says_nothing =
+            |again: &StoreError| again.kind().took_no_effect() || again.operation() == Operation::Connect;
+        again.map_err(|again| if says_nothing(&again) { error } else { again })
     }
 }
 
@@ -100,7 +104,7 @@ struct Failure {
 }
 
 async fn send(conn: &mut Conn, operation: Operation, text: &str) -> Result<Vec<Reply>, Failure> {
-    let in_a_transaction = is_transaction(text);
+    let (asked, in_a_transaction) = (Instant::now(), is_transaction(text));
     let failure = |done, error| {
         let is_repeatable = done == 0 || in_a_transaction || is_repeatable(operation);
         Failure { done, in_a_transaction, is_repeatable, error }
@@ -111,7 +115,7 @@ async fn send(conn: &mut Conn, operation: Operation, text: &str) -> Result<Vec<R
         loop {
             // Of this statement, if it has no rows: then they are known before, and else of no interest.
             let (affected, last_insert_id) = (result.affected_rows(), result.last_insert_id().unwrap_or(0));
-            replies.push(Reply { rows: result.collect().await?, affected, last_insert_id });
+            replies.push(Reply { asked, rows: result.collect().await?, affected, last_insert_id });
             if result.columns().is_none() {
                 // It was the last; or the next one failed, which shows only here.
                 return result.drop_result().await;
@@ -186,9 +190,28 @@ impl Opener for Access {
 /// The application's options, for sessions of our own.
 fn own(opts: &Opts) -> Opts {
     OptsBuilder::from_opts(opts.clone())
+        // Of a URL the builder takes the host as it is written there, and nobody finds an address of IPv6 in its brackets.
+        .ip_or_hostname(opts.ip_or_hostname().trim_matches(['[', ']']))
         .tcp_keepalive(opts.tcp_keepalive().or(Some(KEEPALIVE)))
         // By default the driver asks the server for its socket, and goes on over the one of that name on *this* machine:
         // with a server in a container that may be another server, whose locks exclude nobody. `socket` names one.
         .prefer_socket(false)
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use mysql_async::Opts;
+
+    use super::own;
+
+    #[test]
+    fn hosts_are_those_of_the_url() {
+        for (written, host) in
+            [("[::1]", "::1"), ("[2001:db8::7]", "2001:db8::7"), ("127.0.0.1", "127.0.0.1"), ("db", "db")]
+        {
+            let opts = own(&Opts::from_url(&format!("mysql://user:secret@{written}:3307/db")).unwrap());
+            assert_eq!((opts.ip_or_hostname(), opts.tcp_port()), (host, 3307), "{written}");
+        }
+    }
 }

@@ -11,10 +11,11 @@ use golock_core::{GrantId, LockName};
 
 use crate::text::{bytes, hex, text};
 
-/// What a row tells, in the order in which [`answers`](crate::answers) reads it.
+/// What a row tells, in the order in which [`answers`](crate::answers) reads it; the last column is [`NOW_US`].
 const COLUMNS: &str = "held.name, held.grant_id, held.released_grant, held.lock_by, held.token, \
     TIMESTAMPDIFF(MICROSECOND, held.locked_at, UTC_TIMESTAMP(6)), \
-    TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), held.expires_at)";
+    TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), held.expires_at), \
+    TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
 
 /// The server's time in µs since 1970, when the statement began.
 const NOW_US: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
@@ -81,38 +82,44 @@ impl Statements {
         }
     }
 
-    /// Two statements, of which the second has the answer.
-    pub(crate) fn acquire(&self, request: &AcquireRequest) -> String {
-        self.acquire_if("TRUE", request)
+    /// Two statements, of which the second has the answer. After `deadline`, by the server's clock, the first does nothing.
+    pub(crate) fn acquire(&self, request: &AcquireRequest, deadline: i64) -> String {
+        self.acquire_if("TRUE", request, deadline)
     }
 
     /// A transaction for all requests, of which the last statement has the answers, in any order. After `patience` it waits for no
-    /// further row.
-    pub(crate) fn acquire_many(&self, requests: &[AcquireRequest], patience: Duration) -> String {
+    /// further row, and after `deadline` it does nothing.
+    pub(crate) fn acquire_many(
+        &self,
+        requests: &[AcquireRequest],
+        patience: Duration,
+        deadline: i64,
+    ) -> String {
         let mut requests: Vec<&AcquireRequest> = requests.iter().collect();
         requests.sort_by(|one, other| one.name.cmp(&other.name));
         let requests = json(&requests, |request| {
             let lock_by = hex(request.lock_by.as_str().as_bytes());
             wanted(&request.name, &request.grant, &format!(r#""{lock_by}",{}"#, micros(request.lease)))
         });
-        let patience = micros(patience).to_string();
-        let filled = [("requests", &*requests), ("patience", &*patience)];
+        let (patience, deadline) = (micros(patience).to_string(), deadline.to_string());
+        let filled = [("requests", &*requests), ("patience", &*patience), ("deadline", &*deadline)];
         transaction(&[self.made(&self.acquire_many, &filled)])
     }
 
-    /// A transaction of a release, and an acquire that does nothing unless that has released.
-    pub(crate) fn hand_over(&self, request: &HandOverRequest) -> String {
+    /// A transaction of a release, and an acquire that does nothing unless that has released, and not after `deadline`.
+    pub(crate) fn hand_over(&self, request: &HandOverRequest, deadline: i64) -> String {
         // An undo of the next grant may have been faster.
         let released = format!("IF(released_grant <=> {}, 5, 1)", bytes(request.next.grant.as_bytes()));
         let release = self.release_saying(&released, &request.release);
-        transaction(&[release, self.acquire_if("LAST_INSERT_ID() = 1", &request.next)])
+        transaction(&[release, self.acquire_if("LAST_INSERT_ID() = 1", &request.next, deadline)])
     }
 
-    fn acquire_if(&self, condition: &str, request: &AcquireRequest) -> String {
+    fn acquire_if(&self, condition: &str, request: &AcquireRequest, deadline: i64) -> String {
         self.made(
             &self.acquire,
             &[
                 ("condition", condition),
+                ("deadline", &deadline.to_string()),
                 ("name", &bytes(request.name.as_bytes())),
                 ("grant", &bytes(request.grant.as_bytes())),
                 ("lock_by", &text(request.lock_by.as_str())),
@@ -213,6 +220,11 @@ fn wanted(name: &LockName, grant: &GrantId, more: &str) -> String {
     format!(r#"["{}","{}",{more}]"#, hex(name.as_bytes()), hex(grant.as_bytes()))
 }
 
+/// What the server's clock shows.
+pub(crate) fn clock() -> String {
+    format!("SELECT {NOW_US};")
+}
+
 /// What makes the database, if the table is in one of its own: for people only.
 fn create_database(table: &Table) -> String {
     table.schema().map_or_else(String::new, |database| {
@@ -264,15 +276,15 @@ mod tests {
         let renew = RenewRequest::new(name.clone(), grant, FencingToken::new(1), lease);
         let release = ReleaseRequest::new(name.clone(), grant, lease);
         for sql in [
-            statements.acquire(&acquire),
-            statements.acquire_many(&[acquire.clone(), acquire.clone()], lease),
+            statements.acquire(&acquire, 7),
+            statements.acquire_many(&[acquire.clone(), acquire.clone()], lease, 7),
             statements.renew(&[renew.clone(), renew.clone()], Locked::Skip),
             statements.renew(&[renew], Locked::Wait),
             statements.page_end(b"{idle}"),
             statements.purge(lease, b"{idle}", b"'"),
             statements.release(&release),
             statements.release_many(&[release.clone(), release.clone()]),
-            statements.hand_over(&HandOverRequest::new(release, acquire)),
+            statements.hand_over(&HandOverRequest::new(release, acquire), 7),
             statements.fence(&name, false),
             statements.fence(&name, true),
             statements.inspect(&name),

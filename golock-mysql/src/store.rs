@@ -1,9 +1,11 @@
 //! The store: each operation is one text of a few statements, in one round trip.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use golock_core::backend::{Creation, Table, ask_again, connected_within, in_order, page_by_page};
+use golock_core::backend::{
+    Creation, ServerClock, Table, ask_again, connected_within, in_order, page_by_page,
+};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
@@ -17,7 +19,7 @@ use crate::answers::{Renewal, acquired, acquired_of_many, listed, released, rele
 use crate::builder::MysqlStoreBuilder;
 use crate::error::{BACKEND, failure, is_table_missing};
 use crate::session::{Lane, Reply};
-use crate::statements::{AFTER, BEFORE, Locked, Statements};
+use crate::statements::{AFTER, BEFORE, Locked, Statements, clock};
 
 /// The most requests in one call: 10,000 leases of 30 s are renewed by less than two statements a second.
 const MAX_BATCH: usize = 700;
@@ -40,6 +42,7 @@ pub struct MysqlStore {
     acquiring: Lane,
     renewing: Lane,
     releasing: Lane,
+    clock: ServerClock,
     /// Whose turn it is to renew a lease whose row another transaction has locked: one at a time, so that at most one session
     /// of `releasing` is taken up by that.
     patience: Mutex<()>,
@@ -106,11 +109,13 @@ impl MysqlStore {
     /// # Cancel safety
     /// Dropping the future leaves the session to the first call; the table may have been created.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        let nothing = self.statements.list(&ListRequest::new("", 0));
+        let nothing = self.statements.list(&ListRequest::new("", 0)) + " " + &clock();
         // Opening a session bounds itself; one that is open may lead to a server that answers no more.
         let looked = self.call(&self.acquiring, Operation::Connect, &nothing);
         let why = "no answer within four times the request timeout";
-        connected_within(self.request_timeout.saturating_mul(4), BACKEND, why, looked).await.map(drop)
+        let replies = connected_within(self.request_timeout.saturating_mul(4), BACKEND, why, looked).await?;
+        self.read_clock(&replies);
+        Ok(())
     }
 
     pub(crate) fn over(opts: &Opts, table: &Table, options: &MysqlStoreBuilder) -> Self {
@@ -123,7 +128,35 @@ impl MysqlStore {
             acquiring: lane(options.acquire_sessions, options.request_timeout / 2),
             renewing: lane(RENEW_SESSIONS, KEEPING_LOCK_WAIT),
             releasing: lane(options.acquire_sessions, KEEPING_LOCK_WAIT),
+            clock: ServerClock::default(),
             patience: Mutex::new(()),
+        }
+    }
+
+    /// Until when an acquire that is made now may begin on the server, by the server's clock. Given up, it may stay for long in a buffer
+    /// on its way, where mysql_async gives no hold of the socket.
+    async fn deadline(&self, lane: &Lane) -> Result<i64, StoreError> {
+        let made = Instant::now();
+        let known = || {
+            let now = Instant::now();
+            self.clock.deadline(now, self.request_timeout.saturating_sub(now - made))
+        };
+        if let Some(deadline) = known() {
+            return Ok(deadline);
+        }
+        self.read_clock(&self.call(lane, Operation::Connect, &clock()).await?);
+        // Even a server so slow that its clock can't be known well enough is worth a try.
+        Ok(known().unwrap_or(i64::MAX))
+    }
+
+    /// What the rows of an acquire, or of [`clock`], say of the server's clock.
+    fn read_clock(&self, replies: &[Reply]) {
+        let answered = Instant::now();
+        let row = replies.iter().rev().find_map(|reply| Some((reply.asked, reply.rows.first()?)));
+        match row.and_then(|(asked, row)| Some((asked, row.get_opt(row.len() - 1)?.ok()?))) {
+            Some((asked, shown)) => self.clock.read(asked, answered, shown),
+            // Nor was one made: it came too late, for all that is known of the clock.
+            None => self.clock.forget(),
         }
     }
 
@@ -182,12 +215,16 @@ impl LockStore for MysqlStore {
     /// Of many, a name whose row another transaction has locked is not waited for: the race for it is lost, unless it is seen who
     /// holds it.
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let deadline = self.deadline(&self.acquiring).await?;
         let text = match requests {
-            [] => return Ok(Vec::new()),
-            [request] => self.statements.acquire(request),
-            many => self.statements.acquire_many(many, self.request_timeout / 2),
+            [request] => self.statements.acquire(request, deadline),
+            many => self.statements.acquire_many(many, self.request_timeout / 2, deadline),
         };
         let replies = self.call(&self.acquiring, Operation::Acquire, &text).await?;
+        self.read_clock(&replies);
         match requests {
             [request] => Ok(vec![acquired(request, last_rows(replies, 0).into_iter().next())?]),
             many => acquired_of_many(many, last_rows(replies, AFTER)),
@@ -226,8 +263,9 @@ impl LockStore for MysqlStore {
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
-        let text = self.statements.hand_over(request);
+        let text = self.statements.hand_over(request, self.deadline(&self.releasing).await?);
         let replies = self.call(&self.releasing, Operation::HandOver, &text).await?;
+        self.read_clock(&replies);
         let mut replies = replies.into_iter().skip(BEFORE);
         let released = released(replies.next().map_or(0, |reply| reply.last_insert_id))?;
         // The second statement of the acquire has its answer.

@@ -33,7 +33,7 @@ IF @@ROWCOUNT = 0
 
 -- DATEDIFF counts the ticks passed, which may be one more than microseconds have.
 SELECT CASE WHEN grant_id = @P2 THEN N'granted'
-            WHEN released_grant = @P2 THEN N'released'
+            WHEN released_grant = @P2 THEN N'raced'
             ELSE N'held' END AS outcome,
        token,
        lock_by,

@@ -16,6 +16,6 @@ SET token          = CASE WHEN token >= @micros THEN token + 1 ELSE @micros END,
 WHERE name = @P1 AND expires_at > @now;
 
 IF @@ROWCOUNT > 0
-    SELECT token FROM {table} WHERE name = @P1;
+    SELECT N'fenced' AS outcome, token FROM {table} WHERE name = @P1;
 
 COMMIT TRANSACTION;

@@ -9,7 +9,7 @@ SELECT TOP (@P3)
        DATEDIFF_BIG(MICROSECOND, locked_at, @now) AS held_for,
        DATEDIFF_BIG(MICROSECOND, @now, expires_at) - 1 AS remaining,
        token,
-       CAST(CASE WHEN grant_id IS NULL THEN 1 ELSE 0 END AS BIT) AS released
+       CASE WHEN grant_id IS NULL THEN N'kept' ELSE N'held' END AS outcome
 FROM {table}
 WHERE name > @P1 AND name < @P2 AND expires_at > @now
 ORDER BY name;

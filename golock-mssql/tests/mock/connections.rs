@@ -1,5 +1,7 @@
 //! Connections that are silent, break, are used again, and are not waited for.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use golock_core::store::Operation;
@@ -8,7 +10,7 @@ use golock_mssql::MssqlStoreBuilder;
 
 use crate::tds::wire::Parameter;
 use crate::tds::{self, Reply, Scripted};
-use crate::{builder, name, release, renew, try_acquire};
+use crate::{acquire, builder, name, release, renew, try_acquire};
 
 /// Soon given up, for tests that wait for it.
 fn impatient() -> MssqlStoreBuilder {
@@ -43,6 +45,30 @@ async fn silence_at_login_is_given_up_in_time() {
     let error = server.store(impatient()).ready().await.unwrap_err();
     assert_eq!((error.kind(), error.operation()), (Kind::Timeout, Operation::Connect));
     server.was_closed(1).await;
+}
+
+/// Reset: what was not sent yet is not sent later either.
+#[tokio::test]
+async fn a_call_that_is_given_up_is_sent_no_further() {
+    let server = silent("acquire").await;
+    let store = server.store(impatient());
+    try_acquire(&store).await.unwrap_err();
+    assert_eq!(server.was_closed(1).await, Some(io::ErrorKind::ConnectionReset));
+}
+
+#[tokio::test]
+async fn readiness_is_not_waited_for_longer_than_told() {
+    let server = silent("acquire").await;
+    let store = server.store(impatient().acquire_sessions(1));
+    // One after the other, each for as long as it may.
+    let ahead = ["job"; 8].map(acquire);
+    let error = tokio::select! {
+        biased;
+        _ = store.acquire(&ahead) => panic!("these take eight times the request timeout"),
+        outcome = store.ready() => outcome.unwrap_err(),
+    };
+    assert_eq!((error.kind(), error.operation()), (Kind::Timeout, Operation::Connect));
+    assert!(error.source().unwrap().to_string().contains("four times the request timeout"), "{error:?}");
 }
 
 #[tokio::test]
@@ -120,6 +146,25 @@ async fn a_hanging_renewal_delays_no_other_and_no_release() {
         () = async {
             server.was_asked_to("renew").await;
             store.renew(&[renew("job")]).await.unwrap();
+            store.release(&[release("job")]).await.unwrap();
+        } => {}
+    }
+}
+
+#[tokio::test]
+async fn a_few_hanging_releases_delay_no_other() {
+    let server = Scripted::start(|asked| {
+        let hangs =
+            asked.what() == "release" && asked.parameters[0] == Parameter::Bytes(b"hangs\x01".to_vec());
+        hangs.then_some(Reply::Silence)
+    })
+    .await;
+    let store = server.store(builder().request_timeout(Duration::from_secs(600)));
+    let hanging = ["hangs"; 3].map(release);
+    tokio::select! {
+        _ = store.release(&hanging) => panic!("nobody answered"),
+        () = async {
+            server.was_asked_often("release", 3).await;
             store.release(&[release("job")]).await.unwrap();
         } => {}
     }

@@ -122,7 +122,7 @@ async fn every_session_is_told_its_settings_before_anything_else() {
 #[tokio::test]
 async fn answers_are_told_apart() {
     let server = Scripted::start(|asked| {
-        use Value::{BigInt, Bit, Bytes, Int, Text};
+        use Value::{BigInt, Bytes, Int, Text};
         let columns = &["outcome", "token", "lock_by", "held_for", "remaining"];
         let acquired = |outcome, remaining| {
             let row = vec![Text(outcome), BigInt(9), Text("høns"), BigInt(2_000_000), BigInt(remaining)];
@@ -132,7 +132,7 @@ async fn answers_are_told_apart() {
         match (asked.what(), name.strip_suffix(b"\x01").unwrap_or(name)) {
             ("acquire", b"held") => acquired("held", 3_000_000),
             ("acquire", b"just over") => acquired("held", 0),
-            ("acquire", b"released") => acquired("released", 3_000_000),
+            ("acquire", b"released") => acquired("raced", 3_000_000),
             ("acquire", b"late") => acquired("granted", -5),
             ("acquire", b"no row") => Some(Reply::Rows(columns, Vec::new())),
             ("renew", _) => {
@@ -149,11 +149,13 @@ async fn answers_are_told_apart() {
             }
             ("fence", b"free") => Some(Reply::Rows(&[], Vec::new())),
             ("list", _) => {
-                let columns = &["name", "lock_by", "held_for", "remaining", "token", "released"];
-                let name = Bytes("jób\u{1}".into());
-                let row =
-                    vec![name, Text("\u{7}"), BigInt(2_000_000), BigInt(3_000_000), BigInt(9), Bit(true)];
-                Some(Reply::Rows(columns, vec![row]))
+                let columns = &["name", "lock_by", "held_for", "remaining", "token", "outcome"];
+                let row = |name: &str, lock_by, outcome| {
+                    let times = [2_000_000, 3_000_000, 9].map(BigInt);
+                    [vec![Bytes(name.into()), Text(lock_by)], times.into(), vec![Text(outcome)]].concat()
+                };
+                let rows = vec![row("jób\u{1}", "\u{7}", "kept"), row("z\u{1}", "me", "held")];
+                Some(Reply::Rows(columns, rows))
             }
             _ => None,
         }
@@ -183,8 +185,11 @@ async fn answers_are_told_apart() {
     assert_eq!(store.revoke(&name("held")).await.unwrap(), Some(FencingToken::new(8)));
     assert_eq!(store.force_unlock(&name("free")).await.unwrap(), None);
     assert_eq!(store.purge(seconds(1)).await.unwrap(), 3);
-    let info = store.list(&ListRequest::new("", 10)).await.unwrap().remove(0);
-    assert_eq!((info.name.as_str(), info.lock_by.as_str(), info.released), ("jób", "(unreadable)", true));
+    let listed = store.list(&ListRequest::new("", 10)).await.unwrap();
+    let [kept, held] = &listed[..] else { panic!("{listed:?}") };
+    assert_eq!((kept.name.as_str(), kept.lock_by.as_str(), kept.released), ("jób", "(unreadable)", true));
+    assert_eq!((held.name.as_str(), held.lock_by.as_str(), held.released), ("z", "me", false));
+    assert_eq!((held.held_for, held.remaining, held.token.get()), (seconds(2), seconds(3), 9));
 }
 
 #[tokio::test]

@@ -6,13 +6,14 @@
 -- (The session's time zone is UTC, so both are.)
 --
 -- {condition} is TRUE or, in a hand-over, that the release before it has just freed the name for this grant.
+-- {deadline}, in µs since 1970: what arrives later does nothing, for whoever sent it has given it up.
 --
 -- The look at the row in WHERE locks nothing (READ COMMITTED), so an attempt that is refused neither waits nor writes. It
 -- may be out of date at once: what decides is the second part, under the row's lock.
 INSERT INTO {table} (name, grant_id, lock_by, token, locked_at, expires_at)
 SELECT {name}, {grant}, {lock_by}, {now_us}, SYSDATE(6), SYSDATE(6) + INTERVAL {lease} MICROSECOND
 FROM DUAL
-WHERE {condition} AND NOT EXISTS (
+WHERE {condition} AND {now_us} <= {deadline} AND NOT EXISTS (
     SELECT 1 FROM {table}
     WHERE name = {name}
       AND (released_grant = {grant} OR (expires_at > UTC_TIMESTAMP(6) AND NOT (grant_id <=> {grant})))

@@ -3,13 +3,15 @@
 -- {want} is a table of the requests: nr, name, grant_id, lock_by (all in hex), lease (µs). No name is there twice, and they are
 -- sorted: all transactions make rows in the same order, so none waits for another in a circle.
 SET @golock_want = '{requests}', @golock_began = UTC_TIMESTAMP(6);
--- What may be done, a digit a request: 0 nothing, 1 extend, 2 grant, 3 make a row.
+-- What may be done, a digit a request: 0 nothing, 1 extend, 2 grant, 3 make a row. After {deadline}, in µs since 1970: nothing, for
+-- whoever sent it has given it up.
 --
 -- The look (`seen`) locks nothing, so a name that is held is neither locked nor written. What may be won is locked, and what
 -- decides is what the row says then (`own`). A row that another transaction has locked is not waited for. The LIMIT makes the
 -- server do it in this order: a derived table with a LIMIT is not merged. FORCE INDEX keeps it from reading, and locking, the
 -- whole of a small table.
-SELECT GROUP_CONCAT(CASE WHEN look.is_gone THEN 3
+SELECT GROUP_CONCAT(CASE WHEN {now_us} > {deadline} THEN 0
+                         WHEN look.is_gone THEN 3
                          WHEN own.name IS NULL OR own.released_grant <=> UNHEX(look.grant_id) THEN 0
                          WHEN own.expires_at <= UTC_TIMESTAMP(6) THEN 2
                          WHEN own.grant_id <=> UNHEX(look.grant_id) THEN 1

@@ -309,7 +309,7 @@ pub(crate) async fn batches_of_several_processes_get_on_with_each_other(db: &Db)
     Ok(())
 }
 
-async fn acquire_all(
+pub(crate) async fn acquire_all(
     store: &MysqlStore,
     wanted: &[(&LockName, GrantId)],
 ) -> Result<Vec<AcquireAnswer>, StoreError> {

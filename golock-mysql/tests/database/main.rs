@@ -24,6 +24,7 @@ mod server;
 
 mod batches;
 mod db;
+mod network;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -52,6 +53,8 @@ fn main() -> ExitCode {
         statement_based_replication_is_refused_by_name,
         too_many_connections_are_transient,
         a_user_who_must_use_tls_can,
+        network::acquires_that_come_too_late_take_nothing,
+        network::what_may_have_been_done_is_told_though_the_server_is_gone,
         batches::acquires_in_company_do_not_wait_for_locked_rows,
         batches::an_acquire_in_company_waits_for_a_row_that_another_makes,
         batches::a_batch_that_fails_takes_nothing,

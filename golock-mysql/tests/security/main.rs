@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         tls::tls_of_a_trusted_authority_is_spoken,
         tls::tls_of_another_authority_is_refused,
         tls::tls_of_another_host_is_refused,
+        tls::a_host_is_verified_whatever_the_driver_is_told,
         tls::plaintext_that_the_server_refuses_is_told,
         secrets::passwords_are_shown_nowhere,
         identifiers::tables_mean_exactly_themselves_or_are_refused,

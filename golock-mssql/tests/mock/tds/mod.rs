@@ -82,7 +82,7 @@ pub(crate) fn usual(asked: &Asked) -> Reply {
             )
         }
         "release" => Reply::Rows(&["outcome"], vec![vec![Text("released")]]),
-        "fence" => Reply::Rows(&["token"], vec![vec![BigInt(8)]]),
+        "fence" => Reply::Rows(&["outcome", "token"], vec![vec![Text("fenced"), BigInt(8)]]),
         "purge" => Reply::Rows(&["deleted", "last"], vec![vec![BigInt(3), Null]]),
         _ => Reply::Rows(&[], Vec::new()),
     }
@@ -98,7 +98,8 @@ pub(crate) struct Scripted {
 #[derive(Default)]
 struct Seen {
     asked: Mutex<Vec<Asked>>,
-    closed: Mutex<Vec<usize>>,
+    /// Which connections have ended, and by which error.
+    closed: Mutex<Vec<(usize, Option<io::ErrorKind>)>>,
     changed: Notify,
 }
 
@@ -164,10 +165,13 @@ impl Scripted {
         self.seen.until(what, last).await
     }
 
-    /// Returns when the client has closed this connection.
-    pub(crate) async fn was_closed(&self, connection: usize) {
-        let closed = || self.seen.closed.lock().unwrap().contains(&connection).then_some(());
-        self.seen.until("to be closed", closed).await;
+    /// Returns when this connection has ended, by which error if it was one.
+    pub(crate) async fn was_closed(&self, connection: usize) -> Option<io::ErrorKind> {
+        let closed = || {
+            let closed = self.seen.closed.lock().unwrap();
+            closed.iter().find(|(at, _)| *at == connection).map(|(_, error)| *error)
+        };
+        self.seen.until("to be closed", closed).await
     }
 }
 
@@ -206,9 +210,8 @@ async fn accept(listener: TcpListener, tls: Option<Arc<ServerConfig>>, script: S
         let Ok((stream, _)) = listener.accept().await else { return };
         let (tls, script, seen) = (tls.clone(), Arc::clone(&script), Arc::clone(&seen));
         connections.spawn(async move {
-            // However it ends, it has ended.
-            let _ = greet(stream, tls, connection, &script, &seen).await;
-            seen.closed.lock().unwrap().push(connection);
+            let ended = greet(stream, tls, connection, &script, &seen).await;
+            seen.closed.lock().unwrap().push((connection, ended.err().map(|error| error.kind())));
             seen.changed.notify_waiters();
         });
     }
@@ -273,11 +276,8 @@ async fn serve(
             Reply::Rows(columns, rows) => wire::rows(columns, &rows),
             Reply::Error { number, class } => wire::error(number, class, "as the script says"),
             Reply::Route(host, port) => wire::routing(&host, port),
-            Reply::Silence => {
-                // Until the client gives up.
-                let _ = wire::read_message(&mut stream).await;
-                return Ok(());
-            }
+            // Until the client gives up.
+            Reply::Silence => return wire::read_message(&mut stream).await.map(drop),
             Reply::Close | Reply::Last(_) | Reply::Late(..) => return Ok(()),
         };
         wire::write_message(&mut stream, &answer).await?;

@@ -30,7 +30,6 @@ pub(crate) enum Value {
     Bytes(Vec<u8>),
     Int(i32),
     BigInt(i64),
-    Bit(bool),
     /// None of bytes.
     Null,
 }
@@ -117,7 +116,6 @@ pub(crate) fn rows(columns: &[&str], rows: &[Vec<Value>]) -> Vec<u8> {
             Value::Bytes(_) | Value::Null => vec![0xa5, 0x40, 0x1f],
             Value::Int(_) => vec![0x26, 4],
             Value::BigInt(_) => vec![0x26, 8],
-            Value::Bit(_) => vec![0x68, 1],
         });
         message.extend(b_varchar(name));
     }
@@ -130,7 +128,6 @@ pub(crate) fn rows(columns: &[&str], rows: &[Vec<Value>]) -> Vec<u8> {
                 Value::Null => vec![0xff, 0xff],
                 Value::Int(number) => [&[4], &number.to_le_bytes()[..]].concat(),
                 Value::BigInt(number) => [&[8], &number.to_le_bytes()[..]].concat(),
-                Value::Bit(bit) => vec![1, u8::from(*bit)],
             });
         }
     }
