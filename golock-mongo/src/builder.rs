@@ -8,6 +8,7 @@ use mongodb::options::ClientOptions;
 use crate::MongoStore;
 use crate::error::failure;
 use crate::options;
+use crate::server::{Place, Server};
 use crate::session::Session;
 
 /// Sets up a [`MongoStore`]: [`MongoStore::builder`].
@@ -74,8 +75,9 @@ impl MongoStoreBuilder {
     /// Dropping the future closes what was opened. Nothing was written.
     pub async fn build(self, options: ClientOptions) -> Result<MongoStore, StoreError> {
         let database = self.database_or(options.default_database.as_deref())?;
-        let session = Session::open(options, &database, &self.collection, self.request_timeout).await?;
-        MongoStore::over(session)
+        let store = self.over(Place::Options(Box::new(options)), database)?;
+        store.ready().await?;
+        Ok(store)
     }
 
     /// A store over a client of its own to the servers at `url`: `mongodb://user:password@host:27017/database`, or
@@ -91,18 +93,26 @@ impl MongoStoreBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened. Nothing was written.
     pub async fn connect(self, url: &str) -> Result<MongoStore, StoreError> {
-        self.check(url)?;
-        let options = options::parse(url).await?;
-        self.build(options).await
+        let store = self.connect_lazy(url)?;
+        store.ready().await?;
+        Ok(store)
     }
 
-    /// What [`connect`](Self::connect) finds wrong before anything is looked up or opened: for a tool.
+    /// As [`connect`](Self::connect), but opens nothing yet: the first call of a lock does. So a service can start while its
+    /// database is down, and hears of it when it locks. Until the server was looked at, the store says that it will push; where
+    /// it turns out to be no replica set, waiters ask again and again, as they do over a store that knew.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Configuration`].
-    #[doc(hidden)]
-    pub fn check(&self, url: &str) -> Result<(), StoreError> {
-        self.database_or(options::read(url)?.default_database.as_deref()).map(drop)
+    /// [`StoreErrorKind::Configuration`] if the URL, or something that was set, can't be right.
+    pub fn connect_lazy(self, url: &str) -> Result<MongoStore, StoreError> {
+        let url = options::read(url)?;
+        let database = self.database_or(url.default_database.as_deref())?;
+        self.over(Place::Url(Box::new(url)), database)
+    }
+
+    fn over(self, place: Place, database: String) -> Result<MongoStore, StoreError> {
+        let server = Server::new(place, database, self.request_timeout);
+        MongoStore::over(Session::new(server, self.collection))
     }
 
     /// The database: the builder's, or else `default`. An error if its name, or the collection's, can't be.
@@ -132,7 +142,10 @@ fn is_collection(database: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use golock_core::StoreErrorKind;
+    use std::time::Duration;
+
+    use golock_core::store::ListRequest;
+    use golock_core::{LockStore, StoreErrorKind};
 
     use super::{is_collection, is_database};
     use crate::MongoStore;
@@ -150,15 +163,33 @@ mod tests {
     }
 
     /// That host does not exist: whoever looked it up would say so.
-    #[tokio::test]
-    async fn what_cannot_be_is_refused_before_a_host_is_looked_up() {
+    #[test]
+    fn what_cannot_be_is_refused_before_a_host_is_looked_up() {
         let builder = MongoStore::builder;
         for (wrong, url) in [
             (builder().collection("a$b"), "mongodb+srv://golock.invalid/app"),
             (builder(), "mongodb+srv://golock.invalid/a%24b"),
             (builder(), "mongodb+srv://golock.invalid/?tls=perhaps"),
+            (builder(), "secret"),
         ] {
-            assert_eq!(wrong.connect(url).await.unwrap_err().kind(), StoreErrorKind::Configuration, "{url}");
+            assert_eq!(wrong.connect_lazy(url).unwrap_err().kind(), StoreErrorKind::Configuration, "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn lazy_store_opens_nothing_before_its_first_call() {
+        const NOBODY: &str = "mongodb://user:secret@127.0.0.1:1/database";
+        let builder = || MongoStore::builder().collection("locks").request_timeout(Duration::from_millis(50));
+        let store = builder().connect_lazy(NOBODY).unwrap();
+        assert!(
+            store.schema().contains(r#"getSiblingDB("database").createCollection("locks""#),
+            "{}",
+            store.schema()
+        );
+        assert!(store.capabilities().wakeups, "it will listen");
+        let refused = store.ready().await.unwrap_err();
+        assert!(refused.is_transient() && refused.took_no_effect(), "{refused:?}");
+        let request = ListRequest::new("", 1);
+        assert!(store.list(&request).await.unwrap_err().is_transient(), "and so is its first call");
     }
 }

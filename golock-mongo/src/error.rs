@@ -1,6 +1,7 @@
 //! From what the driver and the server say to the kinds of failure that golock knows.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use mongodb::bson::{Bson, Document};
@@ -19,93 +20,87 @@ pub(crate) fn failure(
 }
 
 /// A command that the driver or the server failed.
-pub(crate) fn call_failed(operation: Operation, error: CallError) -> StoreError {
-    let kind = match error.kind {
+pub(crate) fn call_failed(operation: Operation, error: DriverError) -> StoreError {
+    let kind = match &*error.kind {
+        ErrorKind::Command(said) => server_kind(said.code, &said.message),
         // So says a connection, too, that was well and whose answer was spoiled on its way.
-        StoreErrorKind::Tls if operation != Operation::Connect && error.is_of_a_connection() => {
+        kind @ ErrorKind::Io(_) if operation != Operation::Connect && is_about_tls(&kind.to_string()) => {
             StoreErrorKind::Connection
         }
-        kind => kind,
+        kind => driver_kind(kind),
     };
-    failure(operation, kind, error.source)
+    // Without the driver's labels and the bytes of the server's reply, which `DriverError` would print as well.
+    failure(operation, kind, *error.kind)
 }
 
-/// Why a command failed.
+/// What a reply that came says of failure: the command was executed, or a part of it.
+pub(crate) fn in_reply(operation: Operation, reply: &Document) -> Option<StoreError> {
+    if let Some(error) = reply.get_array("writeErrors").ok().and_then(|errors| errors.first()) {
+        let (code, said) = said(error.as_document()?);
+        return Some(failure(operation, server_kind(code, &said), InReply::OfAStatement(said)));
+    }
+    // It is done on the primary, but nobody knows whether a majority has it, or ever will.
+    let (code, said) = said(reply.get_document("writeConcernError").ok()?);
+    let kind = match code {
+        // UnsatisfiableWriteConcern, UnknownReplWriteConcern, CannotSatisfyWriteConcern: not for now, either.
+        79 | 100 => StoreErrorKind::Other,
+        _ => StoreErrorKind::Timeout,
+    };
+    Some(failure(operation, kind, InReply::Unacknowledged(said)))
+}
+
+fn said(error: &Document) -> (i32, String) {
+    let code = error.get_i32("code").unwrap_or(0);
+    (code, format!("error {code}: {}", error.get_str("errmsg").unwrap_or("no message")))
+}
+
+/// What the failure in a reply is about.
 #[derive(Debug)]
-pub(crate) struct CallError {
-    /// The server's code; 0 if it said nothing.
-    code: i32,
-    kind: StoreErrorKind,
-    /// It is done, but not known to the majority.
-    unacknowledged: bool,
-    source: Box<dyn StdError + Send + Sync>,
+enum InReply {
+    /// One of the command's statements: the others may have been executed.
+    OfAStatement(String),
+    /// All of them: done, but not known to the majority.
+    Unacknowledged(String),
 }
 
-impl CallError {
-    /// What a reply that came says of failure: the command was executed, or a part of it.
-    pub(crate) fn in_reply(reply: &Document) -> Option<Self> {
-        if let Some(error) = reply.get_array("writeErrors").ok().and_then(|errors| errors.first()) {
-            return Some(Self::said(error.as_document()?, server_kind));
-        }
-        // It is done on the primary, but nobody knows whether a majority has it, or ever will.
-        let error = reply.get_document("writeConcernError").ok()?;
-        let error = Self::said(error, |code, _| match code {
-            // UnsatisfiableWriteConcern, UnknownReplWriteConcern, CannotSatisfyWriteConcern: not for now, either.
-            79 | 100 => StoreErrorKind::Other,
-            _ => StoreErrorKind::Timeout,
-        });
-        Some(Self { unacknowledged: true, ..error })
-    }
-
-    fn said(error: &Document, kind: impl Fn(i32, &str) -> StoreErrorKind) -> Self {
-        let code = error.get_i32("code").unwrap_or(0);
-        let message = error.get_str("errmsg").unwrap_or("no message");
-        let source = format!("error {code}: {message}").into();
-        Self { code, kind: kind(code, message), unacknowledged: false, source }
-    }
-
-    /// Somebody deleted it while it was at work.
-    pub(crate) fn row_vanished() -> Self {
-        let source = "the row was deleted just now".into();
-        Self { code: 0, kind: StoreErrorKind::Conflict, unacknowledged: false, source }
-    }
-
-    /// One that was open, or about to be: the command may have been sent.
-    fn is_of_a_connection(&self) -> bool {
-        matches!(self.source.downcast_ref(), Some(ErrorKind::Io(_)))
-    }
-
-    /// Nothing came back, or not even a connection.
-    pub(crate) fn is_connection(&self) -> bool {
-        self.kind == StoreErrorKind::Connection
-    }
-
-    /// Another inserted or changed the row at the same time, and the server gave way: worth another try.
-    pub(crate) fn is_race(&self) -> bool {
-        self.kind == StoreErrorKind::Conflict
-    }
-
-    /// Of a command for many rows: one of them may have held it up, or been changed by somebody else at the same time.
-    pub(crate) fn may_be_of_one_row(&self) -> bool {
-        matches!(self.kind, StoreErrorKind::Timeout | StoreErrorKind::Conflict) && !self.unacknowledged
-    }
-
-    /// AWS DocumentDB (66, ImmutableField) and Azure Cosmos DB (117, ConflictingOperationInProgress) on an upsert with a
-    /// pipeline. MongoDB itself never answers so to ours.
-    pub(crate) fn refuses_upsert(&self) -> bool {
-        matches!(self.code, 66 | 117)
+impl fmt::Display for InReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::OfAStatement(said) | Self::Unacknowledged(said)) = self;
+        f.write_str(said)
     }
 }
 
-impl From<DriverError> for CallError {
-    fn from(error: DriverError) -> Self {
-        let (code, kind) = match &*error.kind {
-            ErrorKind::Command(said) => (said.code, server_kind(said.code, &said.message)),
-            kind => (0, driver_kind(kind)),
-        };
-        // Without the driver's labels and the bytes of the server's reply, which `DriverError` would print as well.
-        Self { code, kind, unacknowledged: false, source: error.kind }
-    }
+impl StdError for InReply {}
+
+/// Somebody deleted it while it was at work.
+pub(crate) fn row_vanished(operation: Operation) -> StoreError {
+    failure(operation, StoreErrorKind::Conflict, "the row was deleted just now")
+}
+
+/// Another inserted or changed the row at the same time, and the server gave way: worth another try.
+pub(crate) fn is_race(error: &StoreError) -> bool {
+    error.kind() == StoreErrorKind::Conflict
+}
+
+/// Of a command of many statements: it is about one of them, and says nothing of what became of the others.
+pub(crate) fn is_of_a_statement(error: &StoreError) -> bool {
+    matches!(source(error), Some(InReply::OfAStatement(_)))
+}
+
+/// Of a command for many rows: one of them may have held it up, or been changed by somebody else at the same time.
+pub(crate) fn may_be_of_one_row(error: &StoreError) -> bool {
+    matches!(error.kind(), StoreErrorKind::Timeout | StoreErrorKind::Conflict)
+        && !matches!(source(error), Some(InReply::Unacknowledged(_)))
+}
+
+/// AWS DocumentDB (66, ImmutableField) and Azure Cosmos DB (117, ConflictingOperationInProgress) on an upsert with a
+/// pipeline. MongoDB itself never answers so to ours.
+pub(crate) fn refuses_upsert(error: &StoreError) -> bool {
+    matches!(source(error), Some(ErrorKind::Command(said)) if matches!(said.code, 66 | 117))
+}
+
+fn source<Source: StdError + 'static>(error: &StoreError) -> Option<&Source> {
+    error.source()?.downcast_ref()
 }
 
 /// <https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml>
@@ -121,7 +116,7 @@ fn server_kind(code: i32, message: &str) -> StoreErrorKind {
         // MaxTimeMSExpired, WriteConcernFailed, NetworkInterfaceExceededTimeLimit, ExceededTimeLimit
         50 | 64 | 202 | 262 => Kind::Timeout,
         // A unique index on `_id` that compares as the collection's collation does: two names are one to it.
-        11000 if message.contains(" collation: ") => Kind::Configuration,
+        11000 if names_a_collation(message) => Kind::Configuration,
         // LockTimeout, LockBusy, WriteConflict, DuplicateKey
         24 | 46 | 112 | 11000 => Kind::Conflict,
         // NotYetInitialized, ReadConcernMajorityNotAvailableYet, TemporarilyUnavailable
@@ -140,6 +135,11 @@ fn server_kind(code: i32, message: &str) -> StoreErrorKind {
         59 | 73 | 121 | 166 | 168 | 323 => Kind::Configuration,
         _ => Kind::Other,
     }
+}
+
+/// `E11000 duplicate key error collection: … index: _id_ collation: { … } dup key: { _id: "…" }`: the words in a name are the caller's.
+fn names_a_collation(message: &str) -> bool {
+    message.split(" dup key: ").next().is_some_and(|index| index.contains(" collation: "))
 }
 
 fn driver_kind(kind: &ErrorKind) -> StoreErrorKind {
@@ -183,14 +183,41 @@ mod tests {
 
     use golock_core::StoreErrorKind as Kind;
     use golock_core::store::Operation;
+    use mongodb::bson::doc;
     use mongodb::error::Error as DriverError;
 
-    use super::call_failed;
+    use super::{call_failed, in_reply, is_of_a_statement, may_be_of_one_row, server_kind};
 
     #[test]
     fn answer_that_was_spoiled_on_its_way_leaves_the_outcome_open() {
-        let spoiled = || DriverError::from(io::Error::other("received fatal alert: BadRecordMac")).into();
+        let spoiled = || DriverError::from(io::Error::other("received fatal alert: BadRecordMac"));
         assert_eq!(call_failed(Operation::Connect, spoiled()).kind(), Kind::Tls);
         assert_eq!(call_failed(Operation::Acquire, spoiled()).kind(), Kind::Connection);
+    }
+
+    #[test]
+    fn no_name_turns_a_race_into_a_wrong_setting() {
+        let twice = |index: &str, name: &str| {
+            let index = format!("E11000 duplicate key error collection: app.golock index: _id_{index}");
+            server_kind(11000, &format!("{index} dup key: {{ _id: \"{name}\" }}"))
+        };
+        let merging = " collation: { locale: \"en\", strength: 1 }";
+        assert_eq!(twice("", "job"), Kind::Conflict);
+        assert_eq!(twice(merging, "job"), Kind::Configuration);
+        for name in ["a collation: b", "a dup key: b collation: c"] {
+            assert_eq!(twice("", name), Kind::Conflict, "{name}");
+            assert_eq!(twice(merging, name), Kind::Configuration, "{name}");
+        }
+    }
+
+    #[test]
+    fn failures_beside_what_was_done_are_told_apart() {
+        let failed = |reply| in_reply(Operation::Renew, &reply);
+        assert!(failed(doc! { "ok": 1.0, "n": 1, "nModified": 1 }).is_none());
+        let one = failed(doc! { "writeErrors": [{ "index": 0, "code": 121, "errmsg": "no" }] }).unwrap();
+        assert!(one.kind() == Kind::Configuration && is_of_a_statement(&one), "{one:?}");
+        let all = failed(doc! { "writeConcernError": { "code": 64, "errmsg": "late" } }).unwrap();
+        assert!(all.kind() == Kind::Timeout && !is_of_a_statement(&all), "{all:?}");
+        assert!(!may_be_of_one_row(&all), "another try would wait for the majority as well");
     }
 }

@@ -6,6 +6,7 @@ mod error;
 mod options;
 mod renewals;
 mod schema;
+mod server;
 mod session;
 mod statements;
 mod store;
@@ -18,8 +19,8 @@ pub use store::MongoStore;
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]
 pub use golock_core::{
-    self, Error, ErrorKind, FencingToken, Holder, Lock, LockInfo, LockName, LockOptions, LockStore,
-    LockWatch, Locker, LostReason, StoreError, StoreErrorKind,
+    self, Error, ErrorKind, FencingToken, Holder, InvalidInput, Label, Lock, LockInfo, LockName, LockOptions,
+    LockStore, LockWatch, Locker, LockerBuilder, LostReason, MemoryStore, StoreError, StoreErrorKind,
 };
 
 /// A locker on the collection `golock` of the database that `url` names, or else of the database `golock`:

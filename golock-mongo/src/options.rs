@@ -15,10 +15,10 @@ const DEFAULT_POOL_SIZE: u32 = 10;
 const PLAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// The options that a URL stands for. The host of a `mongodb+srv` URL is looked up.
-pub(crate) async fn parse(url: &str) -> Result<ClientOptions, StoreError> {
+pub(crate) async fn parse(url: ConnectionString) -> Result<ClientOptions, StoreError> {
     ClientOptions::parse(url).await.map_err(|error| match &*error.kind {
         // The name of the host that a `mongodb+srv` URL names could not be resolved.
-        ErrorKind::DnsResolve { .. } => call_failed(Operation::Connect, error.into()),
+        ErrorKind::DnsResolve { .. } => call_failed(Operation::Connect, error),
         _ => wrong(&error),
     })
 }
@@ -85,7 +85,14 @@ mod tests {
 
     use golock_core::StoreErrorKind;
 
-    use super::{ours, parse};
+    use golock_core::StoreError;
+    use mongodb::options::ClientOptions;
+
+    use super::{ours, read};
+
+    async fn parse(url: &str) -> Result<ClientOptions, StoreError> {
+        super::parse(read(url)?).await
+    }
 
     #[tokio::test]
     async fn nothing_of_a_wrong_url_is_repeated() {

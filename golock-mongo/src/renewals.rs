@@ -9,7 +9,7 @@ use mongodb::bson::doc;
 
 use crate::MongoStore;
 use crate::answers::{extended, renewed};
-use crate::error::call_failed;
+use crate::error::may_be_of_one_row;
 use crate::session::{Change, simple_collation};
 
 /// The most leases in one command: 10,000 of 30 s are renewed by less than two commands a second.
@@ -33,7 +33,7 @@ impl MongoStore {
     pub(crate) async fn renew_all(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
         match requests {
             [] => Ok(Vec::new()),
-            [request] => Ok(vec![self.renew_one(request, self.session.limit()).await?]),
+            [request] => Ok(vec![self.renew_one(request, self.session.server().limit()).await?]),
             _ => self.renew_many(requests).await,
         }
     }
@@ -46,8 +46,8 @@ impl MongoStore {
     async fn renew_many(&self, requests: &[RenewRequest]) -> Result<Vec<RenewAnswer>, StoreError> {
         let few = requests.len() <= FEW;
         let shortest = requests.iter().map(|request| request.lease).min().unwrap_or_default();
-        let limit = (shortest / BATCH_SHARE).min(self.session.limit());
-        let limit = if few { limit / 2 } else { limit }.max(BATCH_LEAST).min(self.session.limit());
+        let limit = (shortest / BATCH_SHARE).min(self.session.server().limit());
+        let limit = if few { limit / 2 } else { limit }.max(BATCH_LEAST).min(self.session.server().limit());
         let statement = |part| {
             let (filter, update) = self.statements.renew_each(part);
             doc! { "q": filter, "u": [update], "multi": true, "collation": simple_collation() }
@@ -61,10 +61,10 @@ impl MongoStore {
                 Ok(requests.iter().map(|request| extended(request, took)).collect())
             }
             Ok(_) => self.as_they_stand_or_one_by_one(requests, limit).await,
-            Err(error) if few && error.may_be_of_one_row() => {
+            Err(error) if few && may_be_of_one_row(&error) => {
                 each_by_itself(requests, |request| self.renew_one_of_many(request, limit)).await
             }
-            Err(error) => Err(call_failed(DOING, error)),
+            Err(error) => Err(error),
         }
     }
 

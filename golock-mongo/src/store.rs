@@ -1,6 +1,7 @@
 //! The store: each operation is one command, in one round trip; a purge is two a page.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use golock_core::backend::{Record, each_by_itself, page_by_page};
@@ -15,7 +16,7 @@ use mongodb::options::ClientOptions;
 
 use crate::answers::{acquired, fenced, handed_over, record};
 use crate::builder::MongoStoreBuilder;
-use crate::error::{BACKEND, call_failed};
+use crate::error::BACKEND;
 use crate::renewals::MAX_BATCH;
 use crate::schema;
 use crate::session::{Change, Session, simple_collation};
@@ -69,6 +70,22 @@ impl MongoStore {
         MongoStoreBuilder::new()
     }
 
+    /// Opens a connection, if that is not done yet, and looks whether locks can be had: so that what is wrong is told at once. The
+    /// first call of a lock does the same. By itself it takes twice the request timeout at most, besides looking up the host of a
+    /// `mongodb+srv` URL and finding out that a server speaks no TLS.
+    ///
+    /// # Errors
+    /// [`StoreError`], transient if the server could not be reached in time.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the rest to the first call. Nothing was written.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.session.server().own().await.map(drop)
+    }
+
     pub(crate) fn over(session: Session) -> Result<Self, StoreError> {
         Ok(Self { session, statements: Statements::load()? })
     }
@@ -105,8 +122,8 @@ impl MongoStore {
 #[async_trait]
 impl LockStore for MongoStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(BACKEND, MAX_BATCH, self.session.limit(), self.session.pushes, MAX_TOKEN)
-            .handing_over()
+        let server = self.session.server();
+        Capabilities::new(BACKEND, MAX_BATCH, server.limit(), server.pushes(), MAX_TOKEN).handing_over()
     }
 
     async fn acquire(&self, requests: &[AcquireRequest]) -> Result<Vec<AcquireAnswer>, StoreError> {
@@ -146,12 +163,12 @@ impl LockStore for MongoStore {
                 }
             })
             .collect();
-        let marked = self.session.update(Operation::MarkWaiting, updates, None).await;
-        marked.map(drop).map_err(|error| call_failed(Operation::MarkWaiting, error))
+        self.session.update(Operation::MarkWaiting, updates, None).await.map(drop)
     }
 
     fn wakeups(&self) -> Option<Wakeups> {
-        self.session.pushes.then(|| wakeups::stream(self.session.rows()))
+        let (server, collection) = (self.session.server(), self.session.collection());
+        server.pushes().then(|| wakeups::stream(Arc::clone(server), collection.to_owned()))
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
@@ -200,14 +217,14 @@ impl LockStore for MongoStore {
     }
 
     fn schema(&self) -> String {
-        schema::text(self.session.database(), self.session.collection())
+        schema::text(self.session.server().database(), self.session.collection())
     }
 }
 
 impl fmt::Debug for MongoStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MongoStore")
-            .field("database", &self.session.database())
+            .field("database", &self.session.server().database())
             .field("collection", &self.session.collection())
             .finish_non_exhaustive()
     }

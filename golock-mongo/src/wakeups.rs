@@ -1,23 +1,26 @@
 //! Names whose leases ended early while somebody waited: a change stream.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use golock_core::LockName;
 use golock_core::backend::listening;
 use golock_core::store::{Operation, Wakeup, Wakeups};
-use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use mongodb::change_stream::event::ChangeStreamEvent;
 use tracing::debug;
 
 use crate::error::call_failed;
+use crate::server::Server;
 
 /// The driver opens the stream again by itself after a failure that it can get over, from where it was, so that nothing is missed;
 /// at any other it ends.
-pub(crate) fn stream(rows: Collection<Document>) -> Wakeups {
+pub(crate) fn stream(server: Arc<Server>, collection: String) -> Wakeups {
     let open = async move {
+        let rows = server.own().await?.database.collection::<Document>(&collection);
         match rows.watch().pipeline([freed()]).await {
             Ok(events) => Ok(events.with_type::<ChangeStreamEvent<Document>>()),
-            Err(error) => Err(call_failed(Operation::Connect, error.into())),
+            Err(error) => Err(call_failed(Operation::Connect, error)),
         }
     };
     listening(open, |mut events| async move {

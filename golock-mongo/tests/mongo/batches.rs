@@ -1,16 +1,18 @@
 //! Renewals of many leases: how many commands they are, and what becomes of leases that can't be renewed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
 use golock_conformance::servers::{Server, url_at};
 use golock_core::LostReason::{Expired, Revoked, RowGone, Taken};
 use golock_core::store::{AcquireAnswer, LockStore, RenewAnswer, RenewRequest};
-use golock_core::{FencingToken, LockName, StoreErrorKind};
+use golock_core::{FencingToken, LockName, LockOptions, Locker, StoreErrorKind};
 use golock_mongo::MongoStore;
 use golock_mongo::mongodb::Collection;
 use golock_mongo::mongodb::bson::{Bson, DateTime, Document, doc};
+use tokio::time::timeout;
 
 use crate::commands::{kinds, observed};
 use crate::meddler::{Fate, error, meddler};
@@ -134,6 +136,45 @@ pub(crate) async fn a_batch_that_a_row_spoils_is_done_one_by_one(server: Arc<Ser
     let store = builder.connect(&url_at(server.url(), meddler.address)).await.unwrap();
     let error = store.renew(&leases(&store, 5).await).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Permission, "{}", said(&error));
+}
+
+/// As by a validator that was put on the collection (DocumentValidationFailure): it is one row's, and no setting that all fail by.
+pub(crate) async fn a_row_that_is_refused_costs_no_other_lease(server: Arc<Server>) {
+    let renewing = Arc::new(AtomicBool::new(false));
+    let refuses = Arc::clone(&renewing);
+    let meddler = meddler(server.url(), move |command| {
+        let of =
+            |name| command.get_document("query").is_ok_and(|query| query.get_str("_id").ok() == Some(name));
+        if is_renewal(command) {
+            let refused = doc! { "index": 0, "code": 121, "errmsg": "the meddler says so" };
+            Fate::Answered(doc! { "ok": 1.0, "n": 0, "nModified": 0, "writeErrors": [refused] })
+        } else if refuses.load(Ordering::SeqCst) && of("refused") {
+            Fate::Answered(error(121, "DocumentValidationFailure"))
+        } else {
+            Fate::Pass
+        }
+    });
+    let meddler = meddler.await;
+    let builder = MongoStore::builder().database(DATABASE).collection(unique("refused"));
+    let store = builder.connect(&url_at(server.url(), meddler.address)).await.unwrap();
+    let error = store.renew(&leases(&store, 5).await).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Other, "{}", said(&error));
+    assert!(!error.took_no_effect(), "the others may have been extended: {}", said(&error));
+
+    let locker = Locker::new(store);
+    let taken = ["one", "other", "refused"].map(|name| {
+        let options = LockOptions::new(name).lock_at_most(Duration::from_secs(2)).auto_renew(true);
+        locker.try_lock(options)
+    });
+    let [one, other, refused] =
+        join_all(taken).await.try_into().map(|locks: [_; 3]| locks.map(Result::unwrap)).unwrap();
+    renewing.store(true, Ordering::SeqCst);
+    let lost = async {
+        tokio::select! { why = one.lost() => why, why = other.lost() => why }
+    };
+    let (lost, refused) = join(timeout(Duration::from_secs(5), lost), refused.lost()).await;
+    assert_eq!(refused, Expired);
+    assert!(lost.is_err(), "{lost:?}");
 }
 
 fn is_renewal(command: &Document) -> bool {

@@ -4,9 +4,11 @@
 
 mod answers;
 mod batches;
+mod bursts;
 mod commands;
 mod handing;
 mod meddler;
+mod opening;
 mod rows;
 #[path = "../server/mod.rs"]
 mod server;
@@ -44,8 +46,13 @@ fn main() -> ExitCode {
         batches::each_loss_among_many_is_found_and_made_sure_of,
         batches::an_unacknowledged_batch_is_unknown,
         batches::a_batch_that_a_row_spoils_is_done_one_by_one,
+        batches::a_row_that_is_refused_costs_no_other_lease,
+        bursts::a_burst_of_unlocks_costs_no_lease,
         handing::a_hand_over_is_one_command,
         handing::the_last_token_is_handed_to_nobody,
+        opening::a_lazy_store_looks_at_its_server_once_for_all_callers,
+        opening::a_first_call_that_is_given_up_is_made_up_for_by_the_next,
+        opening::a_lazy_store_that_finds_no_change_streams_polls,
         rows::one_locked_row_keeps_no_other_lease_waiting,
         rows::names_that_a_collation_merges_are_refused_by_it,
         rows::rows_of_others_are_told_or_passed_over,
