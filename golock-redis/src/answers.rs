@@ -1,17 +1,12 @@
 //! From what scripts answer to answers.
 
-use std::time::Duration;
-
 use fred::error::{Error as DriverError, ErrorKind};
 use fred::types::Value;
-use golock_core::backend::from_micros;
-use golock_core::store::{
-    AcquireAnswer, HandOverAnswer, LockInfo, Operation, ReleaseAnswer, RenewAnswer, StoreError,
-    StoreErrorKind,
-};
-use golock_core::{FencingToken, Holder, Label, LockName};
+use golock_core::backend::{Verdict, from_micros};
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
+use golock_core::{FencingToken, Label};
 
-use crate::error::failure;
+use crate::error::{BACKEND, failure};
 
 /// What a script answered: the server's time, a word, and what belongs to it.
 pub(crate) struct Reply {
@@ -63,82 +58,23 @@ impl Reply {
         }
     }
 
-    pub(crate) fn acquired(&self) -> Result<AcquireAnswer, StoreError> {
-        let doing = Operation::Acquire;
-        match &*self.word {
-            "granted" => Ok(AcquireAnswer::granted(self.token(doing, 0)?, self.time(doing, 1)?)),
-            "held" => Ok(AcquireAnswer::Held(self.holder(doing)?)),
-            "raced" => Ok(AcquireAnswer::Raced),
-            _ => Err(self.unexpected(doing)),
-        }
-    }
-
     /// The end of the lease of a grant, by the server's clock.
     pub(crate) fn granted_until(&self) -> Option<i64> {
-        let remaining = self.rest.get(1).filter(|_| self.word == "granted").and_then(Value::as_i64)?;
+        let remaining = self.number(1).filter(|_| self.word == "granted")?;
         Some(self.server_time.saturating_add(remaining))
     }
 
-    pub(crate) fn renewed(&self) -> Result<RenewAnswer, StoreError> {
-        let doing = Operation::Renew;
-        RenewAnswer::from_outcome(&self.word, self.time(doing, 0).ok()).ok_or_else(|| self.unexpected(doing))
-    }
-
-    pub(crate) fn released(&self) -> Result<ReleaseAnswer, StoreError> {
-        ReleaseAnswer::from_outcome(&self.word).ok_or_else(|| self.unexpected(Operation::Release))
-    }
-
-    pub(crate) fn handed_over(&self) -> Result<HandOverAnswer, StoreError> {
-        let doing = Operation::HandOver;
-        let next = match self.rest.first().and_then(Value::as_string).as_deref() {
-            Some("granted") => AcquireAnswer::granted(self.token(doing, 1)?, self.time(doing, 2)?),
-            _ => AcquireAnswer::Raced,
-        };
-        Ok(HandOverAnswer::new(self.released()?, next))
-    }
-
-    /// The new token; `None`: nobody held the name.
-    pub(crate) fn fenced(&self, operation: Operation) -> Result<Option<FencingToken>, StoreError> {
-        match &*self.word {
-            "fenced" => self.token(operation, 0).map(Some),
-            "free" => Ok(None),
-            _ => Err(self.unexpected(operation)),
+    pub(crate) fn verdict(&self, operation: Operation) -> Verdict {
+        Verdict {
+            token: self.number(0).map(FencingToken::new),
+            remaining: self.number(1).map(from_micros),
+            held_for: self.number(2).map(from_micros),
+            lock_by: self.rest.get(3).and_then(Value::as_bytes).map(Label::read),
+            ..Verdict::new(BACKEND, operation, &*self.word)
         }
     }
 
-    pub(crate) fn inspected(
-        &self,
-        operation: Operation,
-        name: LockName,
-    ) -> Result<Option<LockInfo>, StoreError> {
-        match &*self.word {
-            "held" => Ok(Some(LockInfo::new(name, self.holder(operation)?, false))),
-            "kept" => Ok(Some(LockInfo::new(name, self.holder(operation)?, true))),
-            "free" => Ok(None),
-            _ => Err(self.unexpected(operation)),
-        }
-    }
-
-    fn holder(&self, operation: Operation) -> Result<Holder, StoreError> {
-        let label = self.rest.first().and_then(Value::as_bytes).map(Label::read);
-        let label = label.ok_or_else(|| self.unexpected(operation))?;
-        Ok(Holder::new(label, self.time(operation, 1)?, self.time(operation, 2)?, self.token(operation, 3)?))
-    }
-
-    fn token(&self, operation: Operation, at: usize) -> Result<FencingToken, StoreError> {
-        self.number(operation, at).map(FencingToken::new)
-    }
-
-    fn time(&self, operation: Operation, at: usize) -> Result<Duration, StoreError> {
-        self.number(operation, at).map(from_micros)
-    }
-
-    fn number(&self, operation: Operation, at: usize) -> Result<i64, StoreError> {
-        self.rest.get(at).and_then(Value::as_i64).ok_or_else(|| self.unexpected(operation))
-    }
-
-    fn unexpected(&self, operation: Operation) -> StoreError {
-        let why = format!("an answer that golock's scripts don't give: {}", self.word);
-        failure(operation, StoreErrorKind::Other, why)
+    fn number(&self, at: usize) -> Option<i64> {
+        self.rest.get(at).and_then(Value::as_i64)
     }
 }

@@ -10,7 +10,8 @@ use crate::RedisStore;
 use crate::error::failure;
 use crate::keys::Prefix;
 use crate::lane::Replicas;
-use crate::link::Setup;
+use crate::servers::Servers;
+use crate::setup::Setup;
 use crate::url;
 
 /// Sets up a [`RedisStore`]: [`RedisStore::builder`].
@@ -140,7 +141,7 @@ impl RedisStoreBuilder {
         if self.replicas.is_some_and(|replicas| replicas.within > timeout / 2) {
             return wrong("replicas are waited for no longer than half of the request timeout");
         }
-        Ok(RedisStore::over(Arc::new(setup.answering_within(timeout)), prefix, &self))
+        Ok(RedisStore::over(Arc::new(Servers::new(setup.answering_within(timeout))), prefix, &self))
     }
 }
 

@@ -76,7 +76,8 @@ fn reply_kind(reply: &str) -> Option<StoreErrorKind> {
         "ERR" if reply.contains("unknown command") || reply.contains("cluster support disabled") => {
             Kind::Configuration
         }
-        "MOVED" | "ASK" => Kind::Connection,
+        // Of a Cluster, where one server was named.
+        "MOVED" | "ASK" => Kind::Configuration,
         _ if code.len() > 1 && code.bytes().all(|byte| byte.is_ascii_uppercase()) => Kind::Other,
         _ => return None,
     })
@@ -126,6 +127,7 @@ mod tests {
             ("MASTERDOWN Link with MASTER is down", Kind::Unavailable),
             ("OOM command not allowed when used memory > 'maxmemory'.", Kind::Unavailable),
             ("CLUSTERDOWN Hash slot not served", Kind::Connection),
+            ("MOVED 3999 127.0.0.1:6381", Kind::Configuration),
             ("WRONGTYPE Operation against a key holding the wrong kind of value", Kind::SchemaMissing),
             ("ERR max number of clients reached", Kind::Unavailable),
             ("ERR DB index is out of range", Kind::Configuration),

@@ -2,15 +2,19 @@
 
 mod answers;
 mod builder;
-mod clock;
+mod cluster;
 mod error;
 mod keys;
 mod lane;
 mod link;
 mod listener;
+mod opening;
+mod redirections;
 mod schema;
 mod scripts;
+mod servers;
 mod session;
+mod setup;
 mod store;
 mod tls;
 mod tool;
@@ -25,8 +29,8 @@ pub use tool::ToolConnection;
 // What a service needs besides: it depends on this crate alone.
 #[doc(no_inline)]
 pub use golock_core::{
-    self, Error, ErrorKind, FencingToken, Holder, Lock, LockInfo, LockName, LockOptions, LockStore,
-    LockWatch, Locker, LostReason, StoreError, StoreErrorKind,
+    self, Error, ErrorKind, FencingToken, Holder, InvalidInput, Label, Lock, LockInfo, LockName, LockOptions,
+    LockStore, LockWatch, Locker, LockerBuilder, LostReason, MemoryStore, StoreError, StoreErrorKind,
 };
 
 /// A locker on the server at `url`, `redis://user:password@host:6379/0`, with keys that begin with `golock:`: see

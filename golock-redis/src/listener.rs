@@ -1,8 +1,10 @@
 //! Listening for names that are freed: one connection, which ends when it is lost. Whoever listens then asks again.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::error::Error as DriverError;
+use fred::interfaces::EventInterface;
 use fred::types::{Message, Value};
 use golock_core::LockName;
 use golock_core::backend::listening;
@@ -12,11 +14,12 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::call_failed;
 use crate::keys::Prefix;
-use crate::link::{Link, Setup};
+use crate::link::Link;
+use crate::servers::Servers;
 
 /// A stream that begins when the server has confirmed that it listens, and ends with its connection.
-pub(crate) fn wakeups(setup: Arc<Setup>, prefix: Prefix) -> Wakeups {
-    let open = async move { Listener::open(&setup, &prefix).await };
+pub(crate) fn wakeups(servers: Arc<Servers>, prefix: Prefix) -> Wakeups {
+    let open = async move { Listener::open(&servers, &prefix).await };
     listening(open, |mut listener: Listener| async move { Some((listener.next().await?, listener)) })
 }
 
@@ -26,19 +29,11 @@ struct Listener {
 }
 
 impl Listener {
-    async fn open(setup: &Setup, prefix: &Prefix) -> Result<Self, StoreError> {
-        let link = Link::open(setup).await?;
-        let client = link.client().clone();
-        let messages = client.message_rx();
-        let listen = async {
-            // fred does not wait for the answer to this, but the server answers in order: when it has answered the
-            // second, it has executed the first (whose error, if it has one, fred takes for the answer to the second).
-            client.subscribe(prefix.channel()).await?;
-            client.ping::<Value>(None).await
-        };
-        let outcome = link.unless_over(listen).await;
-        let outcome = outcome.unwrap_or_else(|| Err(fred::error::Error::new_canceled()));
-        outcome.map_err(|error| call_failed(Operation::Connect, error))?;
+    async fn open(servers: &Servers, prefix: &Prefix) -> Result<Self, StoreError> {
+        // Of a Cluster each node tells of what is freed on any.
+        let link = servers.connect(None).await?;
+        let messages = link.client().message_rx();
+        subscribe(&link, &prefix.channel()).await.map_err(|error| call_failed(Operation::Connect, error))?;
         Ok(Self { link, messages })
     }
 
@@ -53,5 +48,19 @@ impl Listener {
             Err(RecvError::Lagged(_)) => Some(Wakeup::Listening),
             Err(RecvError::Closed) => None,
         }
+    }
+}
+
+/// Ready when the server listens, or has refused to.
+///
+/// The server's word for it is a push, which fred keeps to itself. So it is asked something else besides, whose answer fred takes for
+/// that to the first: unless that was refused, which is an answer, and came before.
+async fn subscribe(link: &Link, channel: &str) -> Result<Value, DriverError> {
+    let channels = [channel];
+    let mut listening = pin!(link.ask("SUBSCRIBE", &channels));
+    tokio::select! {
+        biased;
+        answer = &mut listening => answer,
+        _ = link.ask("PING", &[]) => listening.await,
     }
 }

@@ -6,7 +6,7 @@ use crate::keys::Prefix;
 
 /// What a user of golock may do: what the scripts call, how they are called, and what connecting takes.
 const COMMANDS: &str = "+evalsha +eval +time +hmget +hset +pexpire +del +publish +subscribe +ping +scan +wait +info \
-                        +client|id +select +role +cluster|slots +cluster|info +asking";
+                        +client|id +select +role +cluster|slots +asking";
 
 pub(crate) fn text(prefix: &Prefix) -> String {
     // Keys and channels are those of this prefix.

@@ -3,20 +3,20 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use fred::clients::{Client, WithOptions};
 use fred::error::{Error as DriverError, ErrorKind};
 use fred::interfaces::ClientLike;
+use fred::types::config::Server;
 use fred::types::{ClusterHash, CustomCommand, Value};
-use futures_util::future::{join_all, try_join};
+use futures_util::future::try_join;
+use golock_core::backend::ServerClock;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::answers::Reply;
-use crate::clock::ServerClock;
 use crate::error::{call_failed, failure, is_answer, is_no_primary};
 use crate::lane::Replicas;
-use crate::link::{Link, Setup};
+use crate::link::{Link, ended};
 use crate::scripts::Script;
-use crate::tls;
+use crate::servers::Servers;
 
 pub(crate) struct Session {
     link: Link,
@@ -50,6 +50,8 @@ pub(crate) type Common = [Value; 2];
 pub(crate) struct Flight<'a> {
     pub(crate) script: &'a Script,
     pub(crate) how: How,
+    /// The node does not have these keys yet.
+    pub(crate) asking: bool,
     pub(crate) common: &'a Common,
     pub(crate) calls: &'a [&'a Call],
     pub(crate) replicas: Option<Replicas>,
@@ -74,29 +76,19 @@ type Command = (CustomCommand, Vec<Value>);
 type Answers = Vec<Result<Value, DriverError>>;
 
 impl Session {
-    /// Opens a connection, and looks whether locks are safe there.
-    pub(crate) async fn open(setup: &Setup, within: Duration, may_evict: bool) -> Result<Self, StoreError> {
-        match Self::prepare(setup, within, may_evict).await {
-            Err(error)
-                if error.kind() == StoreErrorKind::Connection
-                    && !setup.uses_tls()
-                    && tls::is_wanted(&setup.hosts(), setup.within()).await =>
-            {
-                let why = "the server speaks TLS only: rediss://";
-                Err(failure(Operation::Connect, StoreErrorKind::Tls, why))
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn prepare(setup: &Setup, within: Duration, may_evict: bool) -> Result<Self, StoreError> {
-        let link = Link::open(setup).await?;
-        let one_node = !setup.is_clustered();
+    /// Opens a connection, to this node of a Cluster or to the one server, and looks whether locks are safe there.
+    pub(crate) async fn open(
+        servers: &Servers,
+        node: Option<&Server>,
+        may_evict: bool,
+    ) -> Result<Self, StoreError> {
+        let (link, within) = (servers.connect(node).await?, servers.setup().within());
+        let one_node = node.is_none();
         let session =
             Self { link, one_node, clock: ServerClock::default(), within, health: Mutex::default() };
-        let asked = try_join(session.read_clock(), session.infos()).await;
-        let ((), infos) = asked.map_err(|error| call_failed(Operation::Connect, error))?;
-        infos.iter().try_for_each(|info| check(info, may_evict))?;
+        let asked = try_join(session.read_clock(), session.info()).await;
+        let ((), info) = asked.map_err(|error| call_failed(Operation::Connect, error))?;
+        check(&info, one_node, may_evict)?;
         Ok(session)
     }
 
@@ -127,19 +119,24 @@ impl Session {
         };
         // In a Cluster, keys of one command have to be in one slot.
         let together = if self.one_node { flight.calls.len() } else { 1 };
-        let mut commands: Vec<Command> =
-            flight.calls.chunks(together.max(1)).map(|calls| flight.command(calls, deadline)).collect();
+        // What a node is only getting it serves to whoever says so before each command.
+        let asking = flight.asking.then(|| (command("ASKING"), Vec::new()));
+        let each = 1 + usize::from(flight.asking);
+        let mut commands: Vec<Command> = flight
+            .calls
+            .chunks(together.max(1))
+            .flat_map(|calls| asking.clone().into_iter().chain([flight.command(calls, deadline)]))
+            .collect();
         let sent = commands.len();
-        if let (Some(replicas), Some(first)) = (flight.replicas, flight.calls.first()) {
-            commands.push(replicas.command(&first.key));
-        }
+        commands.extend(flight.replicas.map(Replicas::command));
         let asked = Instant::now();
         let mut answers = self.exchange(commands).await?;
         let answered = Instant::now();
         let replicas = answers.drain(sent..).next();
+        let answers = answers.into_iter().skip(each - 1).step_by(each);
         let asked_for = flight.calls.chunks(together.max(1)).map(<[_]>::len);
         let replies: Vec<_> =
-            answers.into_iter().zip(asked_for).flat_map(|(answer, calls)| one_each(answer, calls)).collect();
+            answers.zip(asked_for).flat_map(|(answer, calls)| one_each(answer, calls)).collect();
         if let Some(shown) = replies.iter().flatten().map(Reply::server_time).next() {
             self.clock.read(asked, answered, shown);
         }
@@ -153,23 +150,20 @@ impl Session {
 
     async fn read_clock(&self) -> Result<(), DriverError> {
         let asked = Instant::now();
-        let mut answers = self.exchange(vec![(command("TIME", ClusterHash::Random), Vec::new())]).await?;
+        let mut answers = self.exchange(vec![(command("TIME"), Vec::new())]).await?;
         let answered = Instant::now();
         let (seconds, micros): (i64, i64) = answers.remove(0)?.convert()?;
         self.clock.read(asked, answered, seconds.saturating_mul(1_000_000).saturating_add(micros));
         Ok(())
     }
 
-    /// What the servers say of themselves. Who may not ask finds out at the first lock, or never.
-    async fn infos(&self) -> Result<Vec<String>, DriverError> {
-        let ask = |primary: WithOptions<Client>| async move {
-            match self.answer(primary.info::<Value>(None)).await {
-                Ok(info) => Ok(String::from_utf8_lossy(info.as_bytes().unwrap_or_default()).into_owned()),
-                Err(error) if is_answer(&error) => Ok(String::new()),
-                Err(error) => Err(error),
-            }
-        };
-        join_all(self.link.primaries().into_iter().map(ask)).await.into_iter().collect()
+    /// What the server says of itself. Who may not ask finds out at the first lock, or never.
+    async fn info(&self) -> Result<String, DriverError> {
+        match self.answer(self.link.ask("INFO", &[])).await {
+            Ok(info) => Ok(String::from_utf8_lossy(info.as_bytes().unwrap_or_default()).into_owned()),
+            Err(error) if is_answer(&error) => Ok(String::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends commands together; one answer each, in their order.
@@ -231,17 +225,14 @@ impl Flight<'_> {
             How::BySha1 => ("EVALSHA", &self.script.sha1),
             How::ByText => ("EVAL", &self.script.text),
         };
-        let (node, own) = match calls {
-            [first, ..] => (ClusterHash::from(first.key.as_str()), first.arguments.len()),
-            [] => (ClusterHash::Random, 0),
-        };
+        let own = calls.first().map_or(0, |first| first.arguments.len());
         let mut arguments = Vec::with_capacity(6 + calls.len() * (1 + own));
         arguments.extend([script.as_str().into(), count(calls.len())]);
         arguments.extend(calls.iter().map(|call| Value::from(call.key.as_str())));
         arguments.extend([count(own), deadline.into()]);
         arguments.extend(self.common.iter().cloned());
         arguments.extend(calls.iter().flat_map(|call| call.arguments.iter().cloned()));
-        (command(name, node), arguments)
+        (command(name), arguments)
     }
 }
 
@@ -260,29 +251,30 @@ fn count(number: usize) -> Value {
 }
 
 impl Replicas {
-    /// It waits for all that this connection has written so far. In a Cluster it has to reach the same node.
-    fn command(self, key: &str) -> Command {
+    /// It waits for all that this connection has written so far.
+    fn command(self) -> Command {
         // Zero would be for ever.
         let milliseconds = i64::try_from(self.within.as_millis()).unwrap_or(i64::MAX).max(1);
-        (command("WAIT", ClusterHash::from(key)), vec![i64::from(self.count).into(), milliseconds.into()])
+        (command("WAIT"), vec![i64::from(self.count).into(), milliseconds.into()])
     }
 }
 
-fn command(name: &'static str, hash: ClusterHash) -> CustomCommand {
-    CustomCommand::new_static(name, hash, false)
+fn command(name: &'static str) -> CustomCommand {
+    CustomCommand::new_static(name, ClusterHash::Random, false)
 }
 
-fn ended() -> DriverError {
-    DriverError::new(ErrorKind::IO, "the connection ended before an answer came")
-}
-
-/// Whether locks are safe on a server that says this of itself.
-fn check(info: &str, may_evict: bool) -> Result<(), StoreError> {
+/// Whether locks are safe on a server that says this of itself, and is to be the only one that has keys.
+fn check(info: &str, one_node: bool, may_evict: bool) -> Result<(), StoreError> {
     let field = |name: &str| {
         let value = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned());
         info.lines().find_map(value).unwrap_or_default()
     };
-    if field("role") == "slave" {
+    if one_node && field("cluster_enabled") == "1" {
+        let why = "the server is a node of a Cluster: redis-cluster://";
+        return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+    }
+    // That of a Cluster says who is the primary.
+    if one_node && field("role") == "slave" {
         let why = "the server is a replica: role:slave";
         return Err(failure(Operation::Connect, StoreErrorKind::ReadOnly, why));
     }
@@ -307,19 +299,27 @@ mod tests {
     fn servers_that_may_delete_locks_are_refused_by_the_settings_name() {
         let info =
             |maxmemory, policy| format!("# Memory\r\nmaxmemory:{maxmemory}\r\nmaxmemory_policy:{policy}\r\n");
-        assert!(check(&info("0", "allkeys-lru"), false).is_ok(), "without a limit nothing is evicted");
-        assert!(check(&info("1000", "noeviction"), false).is_ok());
-        assert!(check(&info("1000", "volatile-ttl"), true).is_ok());
-        let error = check(&info("1000", "volatile-ttl"), false).unwrap_err();
+        assert!(check(&info("0", "allkeys-lru"), true, false).is_ok(), "without a limit nothing is evicted");
+        assert!(check(&info("1000", "noeviction"), true, false).is_ok());
+        assert!(check(&info("1000", "volatile-ttl"), true, true).is_ok());
+        let error = check(&info("1000", "volatile-ttl"), true, false).unwrap_err();
         assert_eq!(error.kind(), Kind::Configuration);
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("maxmemory-policy"));
     }
 
     #[test]
     fn replicas_are_refused() {
-        let error = check("# Replication\r\nrole:slave\r\n", false).unwrap_err();
+        let error = check("# Replication\r\nrole:slave\r\n", true, false).unwrap_err();
         assert_eq!(error.kind(), Kind::ReadOnly);
-        assert!(check("# Replication\r\nrole:master\r\n", false).is_ok());
-        assert!(check("", false).is_ok(), "nothing may be known");
+        assert!(check("# Replication\r\nrole:master\r\n", true, false).is_ok());
+        assert!(check("", true, false).is_ok(), "nothing may be known");
+    }
+
+    #[test]
+    fn nodes_of_a_cluster_are_refused_where_one_server_was_named() {
+        let info = "# Replication\r\nrole:slave\r\n# Cluster\r\ncluster_enabled:1\r\n";
+        assert_eq!(check(info, true, false).unwrap_err().kind(), Kind::Configuration);
+        assert!(check(info, false, false).is_ok(), "it says who has the keys");
+        assert!(check("# Cluster\r\ncluster_enabled:0\r\n", true, false).is_ok());
     }
 }

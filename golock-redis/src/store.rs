@@ -23,8 +23,8 @@ use crate::builder::RedisStoreBuilder;
 use crate::error::{BACKEND, call_failed, failure};
 use crate::keys::Prefix;
 use crate::lane::{Lane, Replicas};
-use crate::link::Setup;
 use crate::scripts::{self, Script};
+use crate::servers::Servers;
 use crate::session::{Call, Common};
 use crate::{listener, schema};
 
@@ -46,7 +46,7 @@ const SCAN_STEP: u32 = 2_000;
 /// A [`Locker`](golock_core::Locker) is what locks; this is what it is built on. The crate's page says what is
 /// promised, and what it costs.
 pub struct RedisStore {
-    setup: Arc<Setup>,
+    servers: Arc<Servers>,
     prefix: Prefix,
     request_timeout: Duration,
     replicas: Option<Replicas>,
@@ -90,19 +90,18 @@ impl RedisStore {
     /// # Cancel safety
     /// Dropping the future leaves the rest to the first call.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        self.acquiring.session().await?;
-        self.keeping.session().await.map(drop)
+        self.acquiring.sessions().await?;
+        self.keeping.sessions().await.map(drop)
     }
 
-    pub(crate) fn over(setup: Arc<Setup>, prefix: Prefix, options: &RedisStoreBuilder) -> Self {
+    pub(crate) fn over(servers: Arc<Servers>, prefix: Prefix, options: &RedisStoreBuilder) -> Self {
         let retention = i64::try_from(options.token_retention.as_millis()).unwrap_or(i64::MAX);
         let common: Common = [retention.into(), prefix.as_str().into()];
-        let lane =
-            || Lane::new(setup.clone(), options.request_timeout, options.allow_eviction, common.clone());
+        let lane = || Lane::new(servers.clone(), options.allow_eviction, common.clone());
         Self {
             acquiring: lane(),
             keeping: lane(),
-            setup,
+            servers,
             prefix,
             request_timeout: options.request_timeout,
             replicas: options.replicas,
@@ -148,20 +147,19 @@ impl RedisStore {
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
         let how = if operation == Operation::ForceUnlock { "force" } else { "revoke" };
         let call = self.call(name, [Value::from_static_str(how)]);
-        self.acquiring.run_one(operation, &scripts::FENCE, call).await?.fenced(operation)
+        self.acquiring.run_one(operation, &scripts::FENCE, call).await?.verdict(operation).fenced()
     }
 
     /// The names of all keys whose names begin with `names`, in the order of their bytes; some may be free.
     ///
     /// A scan sees every key that is there from its beginning to its end, some twice.
     async fn scan(&self, operation: Operation, names: &str) -> Result<BTreeSet<LockName>, StoreError> {
-        let session = self.acquiring.session().await?;
         let pattern = self.prefix.pattern(names);
         let mut found = BTreeSet::new();
-        for node in session.link().primaries() {
+        for session in self.acquiring.sessions().await? {
             let mut cursor = "0".to_owned();
             loop {
-                let step = node.scan_page::<(String, Vec<Key>), _, _>(
+                let step = session.link().client().scan_page::<(String, Vec<Key>), _, _>(
                     cursor,
                     pattern.clone(),
                     Some(SCAN_STEP),
@@ -196,7 +194,8 @@ impl RedisStore {
 impl LockStore for RedisStore {
     fn capabilities(&self) -> Capabilities {
         // WAIT is for one node: what it is to confirm has to be there.
-        let max_batch = if self.replicas.is_some() && self.setup.is_clustered() { 1 } else { MAX_BATCH };
+        let max_batch =
+            if self.replicas.is_some() && self.servers.cluster().is_some() { 1 } else { MAX_BATCH };
         let can = Capabilities::new(BACKEND, max_batch, self.request_timeout, true, MAX_TOKEN).in_batches();
         // What replicas have to confirm is granted, and withdrawn if they do not, by itself.
         if self.replicas.is_some() { can } else { can.handing_over() }
@@ -215,7 +214,8 @@ impl LockStore for RedisStore {
             })
             .collect();
         let landed = self.acquiring.run(doing, &scripts::ACQUIRE, &calls, self.replicas).await?;
-        let answers: Vec<_> = landed.replies.iter().map(Reply::acquired).collect::<Result<_, _>>()?;
+        let answers: Vec<_> =
+            landed.replies.iter().map(|reply| reply.verdict(doing).acquired()).collect::<Result<_, _>>()?;
         let granted: Vec<_> = requests
             .iter()
             .zip(&landed.replies)
@@ -240,12 +240,13 @@ impl LockStore for RedisStore {
             })
             .collect();
         let landed = self.keeping.run(doing, &scripts::RENEW, &calls, self.replicas).await?;
-        // The leases are longer by now, but a failover may forget that.
-        self.confirmed(doing, landed.replicas, StoreErrorKind::Timeout)?;
-        landed.replies.iter().map(Reply::renewed).collect()
+        // The leases are longer by now, but a failover may forget that. It is so for each: one by one they would wait as often.
+        self.confirmed(doing, landed.replicas, StoreErrorKind::Unavailable)?;
+        landed.replies.iter().map(|reply| reply.verdict(doing).renewed()).collect()
     }
 
     async fn release(&self, requests: &[ReleaseRequest]) -> Result<Vec<ReleaseAnswer>, StoreError> {
+        let doing = Operation::Release;
         let calls: Vec<_> = requests
             .iter()
             .map(|request| {
@@ -253,8 +254,8 @@ impl LockStore for RedisStore {
                 self.call(&request.name, [grant.into(), micros(request.lock_at_least).into()])
             })
             .collect();
-        let landed = self.keeping.run(Operation::Release, &scripts::RELEASE, &calls, None).await?;
-        landed.replies.iter().map(Reply::released).collect()
+        let landed = self.keeping.run(doing, &scripts::RELEASE, &calls, None).await?;
+        landed.replies.iter().map(|reply| reply.verdict(doing).released()).collect()
     }
 
     async fn hand_over(&self, request: &HandOverRequest) -> Result<HandOverAnswer, StoreError> {
@@ -266,8 +267,8 @@ impl LockStore for RedisStore {
             next.lock_by.as_str().into(),
             micros(next.lease).into(),
         ];
-        let call = self.call(&release.name, own);
-        self.keeping.run_one(Operation::HandOver, &scripts::HAND_OVER, call).await?.handed_over()
+        let (doing, call) = (Operation::HandOver, self.call(&release.name, own));
+        self.keeping.run_one(doing, &scripts::HAND_OVER, call).await?.verdict(doing).handed_over()
     }
 
     async fn mark_waiting(&self, requests: &[MarkRequest]) -> Result<(), StoreError> {
@@ -277,13 +278,13 @@ impl LockStore for RedisStore {
     }
 
     fn wakeups(&self) -> Option<Wakeups> {
-        Some(listener::wakeups(self.setup.clone(), self.prefix.clone()))
+        Some(listener::wakeups(self.servers.clone(), self.prefix.clone()))
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
         let doing = Operation::Inspect;
         let reply = self.acquiring.run_one(doing, &scripts::INSPECT, self.call(name, [])).await?;
-        reply.inspected(doing, name.clone())
+        reply.verdict(doing).info(name.clone())
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {
@@ -296,7 +297,7 @@ impl LockStore for RedisStore {
         for names in names.chunks(LOOKED_AT) {
             let replies = self.run_each(doing, &scripts::INSPECT, names, &[]).await?;
             for (name, reply) in names.iter().zip(replies) {
-                held.extend(reply.inspected(doing, name.clone())?);
+                held.extend(reply.verdict(doing).info(name.clone())?);
             }
             if held.len() >= request.limit {
                 break;
@@ -334,7 +335,7 @@ impl LockStore for RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let servers: Vec<_> = self.setup.hosts().iter().map(ToString::to_string).collect();
+        let servers: Vec<_> = self.servers.setup().hosts().iter().map(ToString::to_string).collect();
         f.debug_struct("RedisStore")
             .field("servers", &servers)
             .field("prefix", &self.prefix.as_str())

@@ -6,6 +6,7 @@ use fred::clients::Client;
 use golock_core::StoreError;
 
 use crate::link::Link;
+use crate::servers::Servers;
 use crate::url;
 
 /// An open connection, closed when it is dropped.
@@ -13,12 +14,13 @@ use crate::url;
 pub struct ToolConnection(Link);
 
 impl ToolConnection {
-    /// Opens one to the server at `url`.
+    /// Opens one to the server at `url`; of a Cluster, to any node.
     ///
     /// # Errors
     /// [`StoreError`], as of [`connect`](crate::connect), but whatever the server's settings.
     pub async fn open(url: &str, within: Duration) -> Result<Self, StoreError> {
-        Ok(Self(Link::open(&url::parse(url)?.answering_within(within)).await?))
+        let servers = Servers::new(url::parse(url)?.answering_within(within));
+        Ok(Self(servers.connect(None).await?))
     }
 
     /// The driver's client.

@@ -4,7 +4,7 @@ use fred::types::config::{Config, ConnectionConfig};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::error::failure;
-use crate::link::Setup;
+use crate::setup::Setup;
 use crate::tls;
 
 /// How connections are opened that a URL stands for.
@@ -13,6 +13,11 @@ pub(crate) fn parse(url: &str) -> Result<Setup, StoreError> {
     let (uses_tls, plain) = without_tls(url).ok_or_else(wrong)?;
     // The parser's own words may repeat a piece of the URL, and with it of the password.
     let mut config = Config::from_url(&plain).map_err(|_| wrong())?;
+    if config.username.is_some() && config.password.is_none() {
+        // fred would log in as somebody else: the user `default`.
+        let why = "the URL names a user and no password: redis://user:password@host:6379/0";
+        return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+    }
     if uses_tls {
         config.tls = Some(tls::config()?);
     }
@@ -59,6 +64,8 @@ mod tests {
             "redis-secret://user:secret@host",
             "mysql://user:secret@host",
             "user:secret@host",
+            "redis://secret@host",
+            "redis-cluster://secret:@host",
         ] {
             let error = parse(url).map(drop).unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Configuration);

@@ -6,7 +6,7 @@ lease = tonumber(lease)
 if released_grant == grant then return {now, 'raced'} end
 
 if expires_at > now and grant_id ~= grant then
-  return {now, 'held', lock_by or '', now - locked_at, expires_at - now, token}
+  return {now, 'held', token, expires_at - now, now - locked_at, lock_by or ''}
 end
 
 if expires_at > now then

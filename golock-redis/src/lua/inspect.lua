@@ -2,4 +2,4 @@
 if not is_known or expires_at <= now then return {now, 'free'} end
 local state = 'held'
 if (grant_id or '') == '' then state = 'kept' end
-return {now, state, lock_by or '', now - locked_at, expires_at - now, token}
+return {now, state, token, expires_at - now, now - locked_at, lock_by or ''}

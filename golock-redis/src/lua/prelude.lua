@@ -7,8 +7,8 @@
 -- ARGV[4]  the prefix of all keys
 -- ARGV[5…] those arguments, hash by hash
 --
--- Every answer begins with the time of this server and a word. Times are in µs, and numbers are never written by
--- tostring, which rounds them to 14 digits.
+-- Every answer is the time of this server, a word and, as far as they belong to it: the token, what remains of the lease, how long
+-- the name has been held, the label. Times are in µs, and numbers are never written by tostring, which rounds them to 14 digits.
 
 local call, format, max, min = redis.call, string.format, math.max, math.min
 
@@ -43,12 +43,16 @@ local function next_token()
   if larger <= MAX_TOKEN then return larger end
 end
 
--- Writes fields, and says how long the hash is kept: as long as its lease, or as long as its token is ahead of the clock
--- (without it the next one would be smaller), and then for what ARGV[3] says.
-local function write(...)
-  call('HSET', key, ...)
+-- Says how long the hash is kept: as long as its lease, or as long as its token is ahead of the clock (without it the next one
+-- would be smaller), and then for what ARGV[3] says.
+local function keep()
   local until_free = math.ceil(max(expires_at - now, token - now, 0) / 1000)
   call('PEXPIRE', key, digits(until_free + ARGV[3]))
+end
+
+local function write(...)
+  call('HSET', key, ...)
+  keep()
 end
 
 -- Tells those that wait, if somebody does, that the lease ends earlier than they were told: now, or when a lock_at_least

@@ -1,12 +1,14 @@
-//! What only Redis and Valkey have: scripts that are forgotten, replicas, users, eviction, keys that expire, a Cluster, and
-//! a server that executes whatever it finds when it is continued.
+//! What only Redis and Valkey have: scripts that are forgotten, replicas, users, eviction, keys that expire, a Cluster, sentinels,
+//! and a server that executes whatever it finds when it is continued.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it expects by unwrapping it")]
 
+mod cluster;
 mod commands;
 mod keys;
 mod own;
 mod renewals;
+mod sentinel;
 #[path = "../server/mod.rs"]
 mod server;
 mod servers;
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         servers::a_withdrawal_that_comes_late_takes_nothing_back_that_was_granted_since: [],
         servers::a_server_that_does_not_say_how_many_confirmed_leaves_nothing_behind: [],
         servers::a_connection_to_a_server_that_was_demoted_is_not_used_again: [],
+        servers::a_server_that_was_demoted_tells_nobody_that_a_lease_is_lost: [],
         servers::a_user_by_the_schema_can_do_everything_and_no_more: [],
         keys::prefixes_with_glob_characters_hold_only_their_own_names: [],
         commands::what_reaches_the_server_after_its_time_is_not_executed: [],
@@ -70,7 +73,16 @@ fn main() -> ExitCode {
         servers::a_server_that_may_evict_locks_is_refused_by_the_settings_name: ["--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"],
         servers::a_password_that_was_changed_is_told: [],
         servers::an_applications_client_lends_its_settings_and_no_connection: ["--databases", "4"],
-        servers::a_cluster_is_served_whatever_the_names: ["--cluster-enabled", "yes"],
+        cluster::a_cluster_is_served_whatever_the_names: cluster::NODE,
+        cluster::answers_stay_with_their_calls_while_a_slot_moves: cluster::NODE,
+        cluster::a_moving_slot_costs_no_lease: cluster::NODE,
+        cluster::replicas_of_another_node_confirm_nothing: cluster::NODE,
+        cluster::a_node_that_is_frozen_costs_only_its_own_leases: cluster::NODE,
+        cluster::a_subscription_that_is_refused_is_not_taken_for_one: cluster::NODE,
+        cluster::a_node_is_not_taken_for_a_server_of_its_own: cluster::NODE,
+        sentinel::a_lease_outlives_its_primary: [],
+        sentinel::a_sentinel_that_says_nothing_is_passed_over: [],
+        sentinel::what_a_sentinel_refuses_is_told: [],
         renewals::ten_thousand_leases_are_renewed_by_two_commands_a_second_at_most: [],
         renewals::a_key_that_is_written_over_costs_one_lease: [],
     ];

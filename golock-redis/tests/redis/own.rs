@@ -13,7 +13,10 @@ impl Own {
     pub(crate) async fn start(id: &'static str, arguments: &[&str]) -> Result<Self, Unopened> {
         let binary = format!("{id}-server");
         let command = [&[&*binary, "--save", ""], arguments].concat();
-        let command = command.into_iter().map(str::to_owned).collect();
+        Self::run_by(id, command.into_iter().map(str::to_owned).collect()).await
+    }
+
+    async fn run_by(id: &'static str, command: Vec<String>) -> Result<Self, Unopened> {
         let answers = async |url: String| -> Result<(), BoxError> {
             Admin::connect(&url).await?.run(&["PING"]).await?;
             Ok(())
@@ -25,6 +28,22 @@ impl Own {
     pub(crate) async fn another(&self, arguments: &[&str]) -> Self {
         let started = Self::start(self.0.id(), arguments).await;
         started.expect("what was started can be started again")
+    }
+
+    /// A sentinel of the same kind, which knows this server by the name `main`.
+    pub(crate) async fn sentinel(&self) -> Self {
+        let (id, host) = (self.0.id(), self.host().await);
+        let settings = [
+            "port 6379".to_owned(),
+            format!("sentinel monitor main {host} 6379 1"),
+            "sentinel down-after-milliseconds main 500".to_owned(),
+            "sentinel failover-timeout main 3000".to_owned(),
+        ];
+        // It writes to its file what it finds.
+        let file = format!("printf '{}\\n' > /tmp/sentinel.conf", settings.join("\\n"));
+        let start = format!("{file} && exec {id}-server /tmp/sentinel.conf --sentinel");
+        let command = ["sh", "-c", &start].map(str::to_owned).to_vec();
+        Self::run_by(id, command).await.expect("what was started can be started again")
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -1,4 +1,4 @@
-//! Servers that are set up differently: with replicas, users, eviction, several databases, as a Cluster.
+//! Servers that are set up differently: with replicas, users, eviction, several databases.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use golock_redis::fred::clients::Client;
 use golock_redis::fred::types::config::Config;
 
 use crate::own::Own;
+use crate::server::Admin;
 use crate::{LONG, acquisition, grant, name, release, take, why};
 
 pub(crate) async fn too_few_replicas_are_told_and_the_lock_is_free_again(server: &Own) {
@@ -68,7 +69,7 @@ pub(crate) async fn a_withdrawal_that_comes_late_takes_nothing_back_that_was_gra
         assert!(matches!(answers[..], [AcquireAnswer::Granted { .. }]), "{answers:?}");
     };
     let (one, two, ()) = tokio::join!(one, two, granted_again);
-    assert_eq!([one.unwrap_err().kind(), two.unwrap_err().kind()], [StoreErrorKind::Timeout; 2]);
+    assert_eq!([one.unwrap_err().kind(), two.unwrap_err().kind()], [StoreErrorKind::Unavailable; 2]);
     // On the same connection, so after the withdrawal.
     store.renew(&renewal).await.unwrap_err();
     assert!(other.inspect(&job).await.unwrap().is_some(), "taken from its holder");
@@ -110,6 +111,25 @@ pub(crate) async fn a_connection_to_a_server_that_was_demoted_is_not_used_again(
     }
     server.run(&["REPLICAOF", "NO", "ONE"]).await;
     take(&store, &name("job")).await;
+}
+
+/// It has followed another server, which knows of no lease.
+pub(crate) async fn a_server_that_was_demoted_tells_nobody_that_a_lease_is_lost(server: &Own) {
+    let store = RedisStore::connect(server.url()).await.unwrap();
+    let job = name("job");
+    let (id, token) = take(&store, &job).await;
+    let primary = server.another(&[]).await;
+    server.run(&["REPLICAOF", &primary.host().await, "6379"]).await;
+    // While it takes over what the other knows it may refuse to say anything.
+    let is_empty = async || match Admin::connect(server.url()).await {
+        Ok(admin) => admin.run(&["DBSIZE"]).await.is_ok_and(|keys| keys == "0"),
+        Err(_) => false,
+    };
+    while !is_empty().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let error = store.renew(&[RenewRequest::new(job, id, token, LONG)]).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{}", why(&error));
 }
 
 pub(crate) async fn a_user_by_the_schema_can_do_everything_and_no_more(server: &Own) {
@@ -171,39 +191,8 @@ pub(crate) async fn an_applications_client_lends_its_settings_and_no_connection(
     assert_eq!(server.run(&["EVAL", "redis.call('SELECT', 3) return redis.call('DBSIZE')", "0"]).await, "1");
 }
 
-pub(crate) async fn a_cluster_is_served_whatever_the_names(server: &Own) {
-    let evicting = ["--cluster-enabled", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
-    let other = server.another(&evicting).await;
-    let nodes = [(server, ["0", "8191"]), (&other, ["8192", "16383"])];
-    for (node, [first, last]) in nodes {
-        node.run(&["CONFIG", "SET", "cluster-announce-ip", &node.host().await]).await;
-        node.run(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
-    }
-    server.run(&["CLUSTER", "MEET", &other.host().await, "6379"]).await;
-    for (node, _) in nodes {
-        while !node.run(&["CLUSTER", "INFO"]).await.contains("cluster_state:ok") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-    let url = format!("redis-cluster://{}:6379", server.host().await);
-    let error = RedisStore::connect(&url).await.unwrap_err();
-    assert!(why(&error).contains("maxmemory-policy is allkeys-lru"), "one node may evict: {}", why(&error));
-    other.run(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
-    let store = RedisStore::connect(&url).await.unwrap();
-    everything(&store).await;
-    let names: Vec<_> = ["}", "{", "{}", "{a}b", "a{b", "}{"].into_iter().map(name).collect();
-    let requests: Vec<_> = names.iter().map(|name| acquisition(name, grant())).collect();
-    let answers = store.acquire(&requests).await.unwrap();
-    assert!(answers.iter().all(|answer| matches!(answer, AcquireAnswer::Granted { .. })), "{answers:?}");
-    let listed = store.list(&ListRequest::new("", 10)).await.unwrap();
-    assert_eq!(listed.len(), names.len(), "{listed:?}");
-    for (node, _) in nodes {
-        assert_ne!(node.run(&["DBSIZE"]).await, "0", "the names are on both nodes");
-    }
-}
-
 /// Every operation once.
-async fn everything(store: &RedisStore) {
+pub(crate) async fn everything(store: &RedisStore) {
     let job = name("job");
     let mut wakeups = store.wakeups().unwrap();
     assert_eq!(wakeups.next().await, Some(Wakeup::Listening));

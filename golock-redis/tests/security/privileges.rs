@@ -13,7 +13,7 @@ use super::{client, root, run};
 const PREFIX: &str = "least privilege's [*]:";
 
 /// What a store needs for databases other than the first, for replicas, behind Sentinel, and of a Cluster: not here.
-const ELSEWHERE: [&str; 6] = ["+select", "+wait", "+role", "+cluster|slots", "+cluster|info", "+asking"];
+const ELSEWHERE: [&str; 5] = ["+select", "+wait", "+role", "+cluster|slots", "+asking"];
 
 /// Without these it locks all the same: it wakes nobody, or does not look whether the server may evict locks.
 const COMFORTS: [&str; 4] = ["+publish", "+subscribe", "+info", "+client|id"];

@@ -1,0 +1,87 @@
+//! Servers behind sentinels.
+
+use std::time::Duration;
+
+use golock_conformance::Pause;
+use golock_core::store::StoreErrorKind;
+use golock_core::{LockOptions, LostReason};
+use golock_redis::RedisStore;
+
+use crate::own::Own;
+use crate::server::Admin;
+use crate::{name, take, why};
+
+const AWHILE: Duration = Duration::from_millis(20);
+
+/// It is frozen, and its replica takes over. (A container that is gone leaves its address to the next, which the sentinel would take for
+/// its own.)
+pub(crate) async fn a_lease_outlives_its_primary(primary: &Own) {
+    let replica = primary.another(&["--replicaof", &primary.host().await, "6379"]).await;
+    let sentinel = primary.sentinel().await;
+    let known = async || sentinel.run(&["SENTINEL", "REPLICAS", "main"]).await;
+    let host = replica.host().await;
+    while !known().await.contains(&host) || known().await.contains("disconnected") {
+        tokio::time::sleep(AWHILE).await;
+    }
+    let url = format!("redis-sentinel://{}:6379?sentinelServiceName=main", sentinel.host().await);
+    let locker = golock_redis::connect(&url).await.unwrap();
+    let options = LockOptions::new("job").lock_at_most(Duration::from_secs(12)).auto_renew(true);
+    let lock = locker.try_lock(options).await.unwrap();
+    // What is asked is lost if the sentinel ends the connection meanwhile, as it does when it promotes a server.
+    let end = async || {
+        let asked =
+            async { Admin::connect(replica.url()).await?.run(&["HGET", "golock:job", "expires_at"]).await };
+        tokio::time::timeout(Duration::from_secs(1), asked)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_default()
+    };
+    let before = loop {
+        match end().await {
+            end if end.is_empty() => tokio::time::sleep(AWHILE).await,
+            end => break end,
+        }
+    };
+    primary.as_ref().pause().await.unwrap();
+    let renewed = async {
+        while end().await <= before {
+            tokio::time::sleep(AWHILE).await;
+        }
+    };
+    let outcome: Result<(), LostReason> = tokio::select! {
+        () = renewed => Ok(()),
+        lost = lock.lost() => Err(lost),
+    };
+    assert_eq!(outcome, Ok(()));
+    lock.unlock().await.unwrap();
+}
+
+pub(crate) async fn a_sentinel_that_says_nothing_is_passed_over(primary: &Own) {
+    let (sentinel, frozen) = (primary.sentinel().await, primary.sentinel().await);
+    frozen.as_ref().pause().await.unwrap();
+    let hosts = [sentinel.host().await, frozen.host().await];
+    for (at, [one, two]) in [[&hosts[0], &hosts[1]], [&hosts[1], &hosts[0]]].into_iter().enumerate() {
+        let url = format!("redis-sentinel://{one}:6379?node={two}:6379&sentinelServiceName=main");
+        let store =
+            RedisStore::builder().request_timeout(Duration::from_secs(2)).connect(&url).await.unwrap();
+        take(&store, &name(&format!("job {at}"))).await;
+    }
+}
+
+pub(crate) async fn what_a_sentinel_refuses_is_told(primary: &Own) {
+    let sentinel = primary.sentinel().await;
+    let host = sentinel.host().await;
+    for (wrong, kind) in [
+        ("sentinelServiceName=mian", StoreErrorKind::Configuration),
+        (
+            "sentinelServiceName=main&sentinelUsername=nobody&sentinelPassword=sesame",
+            StoreErrorKind::Authentication,
+        ),
+    ] {
+        let url = format!("redis-sentinel://{host}:6379?{wrong}");
+        let error = RedisStore::connect(&url).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", why(&error));
+        assert!(!why(&error).contains("sesame"), "{}", why(&error));
+    }
+}
