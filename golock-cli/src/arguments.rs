@@ -246,7 +246,7 @@ pub(crate) struct Watch {
 
 /// Prints what a database administrator runs to prepare the store: tables and privileges.
 ///
-/// It creates nothing, and connects only to MongoDB, whose servers have to be asked.
+/// It opens and creates nothing.
 #[derive(Args, Debug)]
 pub(crate) struct Schema {
     /// An object with the text in it

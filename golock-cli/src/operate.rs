@@ -113,7 +113,7 @@ pub(crate) async fn purge(store: &Store, arguments: &Purge) -> Result<u8, Failur
 
 /// Prints what an administrator runs to prepare the store.
 pub(crate) async fn schema(store: &Store, arguments: &Schema) -> Result<u8, Failure> {
-    let (backend, schema) = store.schema().await?;
+    let (backend, schema) = store.schema()?;
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", json!({ "backend": backend, "schema": schema }))?;

@@ -45,14 +45,11 @@ struct Backend {
     parts: Option<Parts>,
 }
 
-/// A store that nothing was opened for; `None`: the backend has none before it is connected. Either way the URL and the
-/// name are such as they may be.
-type Unopened = Option<Arc<dyn LockStore>>;
-
 /// What golock does with a backend.
 #[derive(Clone, Copy)]
 struct Parts {
-    unopened: fn(&Site) -> Result<Unopened, Error>,
+    /// A store that nothing was opened for: the URL and the name are such as they may be.
+    unopened: fn(&Site) -> Result<Arc<dyn LockStore>, Error>,
     connect: for<'a> fn(&'a Site, bool) -> BoxFuture<'a, Result<Locker, Error>>,
     ground: fn(&str) -> Box<dyn Ground>,
     has_table: for<'a> fn(&'a Site) -> BoxFuture<'a, Result<bool, BoxError>>,
@@ -61,15 +58,10 @@ struct Parts {
 
 /// The parts of a backend, if its feature is on.
 macro_rules! parts {
-    ($module:ident, $feature:literal) => {
-        parts!($module, $feature, |site| {
-            Ok(Some(Arc::new(builders::$module(site, true).connect_lazy(&site.url)?)))
-        })
-    };
-    ($module:ident, $feature:literal, $unopened:expr) => {{
+    ($module:ident, $feature:literal) => {{
         #[cfg(feature = $feature)]
         let parts = Some(Parts {
-            unopened: $unopened,
+            unopened: |site| Ok(Arc::new(builders::$module(site, true).connect_lazy(&site.url)?)),
             connect: |site, create_table| {
                 let builder = builders::$module(site, create_table);
                 async move { Ok(Locker::new(builder.connect(&site.url).await?)) }.boxed()
@@ -86,17 +78,12 @@ macro_rules! parts {
 
 fn backends() -> [Backend; 6] {
     let row = |schemes, feature, parts| Backend { schemes, feature, parts };
-    // Its servers have to be looked up, and asked what they can do.
-    let mongo = parts!(mongo, "mongo", |site| {
-        builders::mongo(site, true).check(&site.url)?;
-        Ok(None)
-    });
     [
         row(&["sqlite"], "sqlite", parts!(sqlite, "sqlite")),
         row(&["redis", "rediss", "valkey", "valkeys"], "redis", parts!(redis, "redis")),
         row(&["postgres", "postgresql"], "postgres", parts!(postgres, "postgres")),
         row(&["mysql", MARIADB], "mysql", parts!(mysql, "mysql")),
-        row(&["mongodb", "mongodb+srv"], "mongo", mongo),
+        row(&["mongodb", "mongodb+srv"], "mongo", parts!(mongo, "mongo")),
         row(&["mssql"], "mssql", parts!(mssql, "mssql")),
     ]
 }
@@ -187,18 +174,13 @@ impl Store {
         Ok(())
     }
 
-    /// The backend, and what an administrator runs for it. Nothing is created, nor opened where it need not be.
+    /// The backend, and what an administrator runs for it. Nothing is opened or created.
     ///
     /// # Errors
-    /// The URL or the name is none that can be; MongoDB can't be reached.
-    pub(crate) async fn schema(&self) -> Result<(&'static str, String), Failure> {
-        match (self.parts()?.unopened)(&self.site)? {
-            Some(store) => Ok((store.capabilities().backend, store.schema())),
-            None => {
-                let locker = self.connect(IfMissing::Tell).await?;
-                Ok((locker.backend(), locker.schema()))
-            }
-        }
+    /// The URL or the name is none that can be.
+    pub(crate) fn schema(&self) -> Result<(&'static str, String), Failure> {
+        let store = (self.parts()?.unopened)(&self.site)?;
+        Ok((store.capabilities().backend, store.schema()))
     }
 
     /// Where the suite may work.
