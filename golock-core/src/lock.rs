@@ -181,6 +181,11 @@ impl LockWatch {
         self.lease.remaining()
     }
 
+    /// The store did not know the lock any more when it was given back.
+    pub(crate) fn had_been_lost(&self) -> bool {
+        self.lease.had_been_lost()
+    }
+
     /// As [`Lock::lost`]: never resolves once the lock was given back in time. So a task that awaits nothing else is aborted when
     /// the lock is given back, or stays for ever.
     pub fn lost(&self) -> impl Future<Output = LostReason> + Send + 'static + use<> {

@@ -150,8 +150,9 @@ impl Locker {
         if let Some(reason) = lock.lost().now_or_never() {
             return lost(reason);
         }
+        let watch = lock.watch();
         match lock.unlock().await {
-            Err(error) if error.is_lost() => Err(error),
+            Err(error) if watch.had_been_lost() => Err(error),
             _ => Ok(value),
         }
     }

@@ -12,7 +12,7 @@ use crate::error::{call_failed, failure};
 const DEFAULT_POOL_SIZE: u32 = 10;
 
 /// How soon a server has to answer that is asked whether it speaks without TLS.
-const PLAIN_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const PLAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// The options that a URL stands for. The host of a `mongodb+srv` URL is looked up.
 pub(crate) async fn parse(url: ConnectionString) -> Result<ClientOptions, StoreError> {

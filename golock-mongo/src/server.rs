@@ -8,9 +8,10 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::{ClientOptions, ConnectionString, ReadPreference, SelectionCriteria};
 use mongodb::{Client, Database};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use crate::error::{BACKEND, call_failed, failure};
-use crate::options;
+use crate::options::{self, PLAIN_WITHIN};
 
 /// How many connections releases have besides those of acquires.
 const RELEASING: u32 = 5;
@@ -137,12 +138,11 @@ impl Own {
     }
 }
 
-/// Whether there is a server, for these options.
+/// Whether there is a server, for these options, that answers.
 async fn answers(options: &ClientOptions) -> bool {
-    match Client::with_options(options.clone()) {
-        Ok(client) => client.database("admin").run_command(doc! { "hello": 1 }).await.is_ok(),
-        Err(_) => false,
-    }
+    let Ok(client) = Client::with_options(options.clone()) else { return false };
+    let hello = client.database("admin").run_command(doc! { "hello": 1 });
+    timeout(PLAIN_WITHIN * 2, async { hello.await.is_ok() }).await.unwrap_or(false)
 }
 
 pub(crate) fn primary() -> SelectionCriteria {

@@ -93,7 +93,7 @@ impl PostgresStoreBuilder {
     /// with the options of [`Config`](deadpool_postgres::tokio_postgres::Config), or a `key=value` string. One session is opened, and the
     /// table created, before this returns.
     ///
-    /// Besides, `sslmode` may be `verify-full`, and libpq's `sslrootcert`, `sslcert` and `sslkey` name files of PEM: see
+    /// Besides, `sslmode` may be `verify-ca` or `verify-full`, and libpq's `sslrootcert`, `sslcert` and `sslkey` name files of PEM: see
     /// [TLS](crate#tls). They are read once, before this connects.
     ///
     /// # Errors

@@ -100,7 +100,8 @@ impl RedisStoreBuilder {
 
     /// A store on the server at `url`: `redis://user:password@host:6379/0`; `rediss://` for TLS; `redis-cluster://`,
     /// `redis-sentinel://` as [fred](fred::types::config::Config::from_url) has them; `valkey` for `redis` is the same.
-    /// Its two connections are opened before this returns.
+    /// Its two connections (in a Cluster: two to each primary, all of which it needs) are opened before this
+    /// returns.
     ///
     /// # Errors
     /// [`StoreError`], transient if the server could not be reached in time.

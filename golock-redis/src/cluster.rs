@@ -7,9 +7,9 @@ use fred::error::Error as DriverError;
 use fred::types::cluster::{ClusterRouting, SlotRange};
 use fred::types::config::Server;
 use fred::util::redis_keyslot;
-use golock_core::store::{Operation, StoreError};
+use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
-use crate::error::call_failed;
+use crate::error::{call_failed, failure};
 use crate::link::Link;
 use crate::opening::Opening;
 use crate::setup::Setup;
@@ -35,11 +35,6 @@ pub(crate) struct Map(Vec<SlotRange>);
 impl Cluster {
     pub(crate) fn new(named: Vec<Server>) -> Self {
         Self { named, known: Mutex::default() }
-    }
-
-    /// All that can be asked: those that were named, of which none may be left, and those that were found.
-    pub(crate) fn nodes(&self) -> Vec<Server> {
-        self.known().nodes(&self.named)
     }
 
     /// A map by which each of these keys is on a node that can be reached, as far as that is known: it is looked at anew if the
@@ -72,7 +67,10 @@ impl Cluster {
         };
         let map = looking.await?;
         self.learn(map.clone());
-        self.known().gone.clear();
+        if !std::mem::take(&mut self.known().gone).is_empty() {
+            // Should this map name them still, others may know better.
+            setup.begin_with_another();
+        }
         Ok(map)
     }
 
@@ -92,7 +90,8 @@ impl Cluster {
 }
 
 impl Known {
-    /// Those that are gone are asked if there are no others.
+    /// All that can be asked: those that were named, of which none may be left, and those that were found. Those that are gone are asked if
+    /// there are no others.
     fn nodes(&self, named: &[Server]) -> Vec<Server> {
         let found = self.map.as_ref().map_or_else(BTreeSet::new, |map| map.primaries());
         let found = found.into_iter().filter(|node| !named.contains(node));
@@ -107,7 +106,12 @@ async fn told_by_any(setup: Arc<Setup>, nodes: Vec<Server>) -> Result<Arc<Map>, 
     let told_by = |node: Server, within| async move {
         let link = Link::open(setup, setup.at(&node), within).await?;
         let told = Map::told_by(setup, &link, &node).await;
-        told.map(Arc::new).map_err(|error| call_failed(Operation::Connect, error))
+        let map = told.map_err(|error| call_failed(Operation::Connect, error))?;
+        if map.0.is_empty() {
+            let why = format!("{node} knows of no node that has slots: it is in no Cluster");
+            return Err(failure(Operation::Connect, StoreErrorKind::Unavailable, why));
+        }
+        Ok(Arc::new(map))
     };
     setup.any_of(&nodes, told_by).await
 }
@@ -118,6 +122,10 @@ impl Map {
         let slots = link.ask("CLUSTER", &["SLOTS"]).await?;
         let mut ranges = ClusterRouting::from_cluster_slots(slots, node.host.clone())?.slots().to_vec();
         for range in &mut ranges {
+            // It may not know what it is called itself.
+            if matches!(&*range.primary.host, "" | "?") {
+                range.primary.host = node.host.clone();
+            }
             setup.name_for_tls(&mut range.primary, node);
         }
         Ok(Self(ranges))

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fred::error::Error as DriverError;
 use fred::interfaces::EventInterface;
@@ -11,11 +12,15 @@ use golock_core::backend::listening;
 use golock_core::store::{Operation, StoreError, Wakeup, Wakeups};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
 
 use crate::error::call_failed;
 use crate::keys::Prefix;
 use crate::link::Link;
 use crate::servers::Servers;
+
+/// How long a server may say nothing before it is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// A stream that begins when the server has confirmed that it listens, and ends with its connection.
 pub(crate) fn wakeups(servers: Arc<Servers>, prefix: Prefix) -> Wakeups {
@@ -37,9 +42,16 @@ impl Listener {
         Ok(Self { link, messages })
     }
 
-    /// `None` when the connection has ended.
+    /// `None` when the connection has ended, or the server says nothing.
     async fn next(&mut self) -> Option<Wakeup> {
-        match self.link.unless_over(self.messages.recv()).await? {
+        let message = loop {
+            match timeout(SILENCE, self.link.unless_over(self.messages.recv())).await {
+                Ok(message) => break message?,
+                // One that is frozen keeps its connections, and the other nodes of a Cluster go on without it.
+                Err(_) => drop(self.link.ask("PING", &[]).await.ok()?),
+            }
+        };
+        match message {
             Ok(message) => {
                 let name = message.value.as_bytes().and_then(LockName::read);
                 // Somebody else's message: look again, as after one that was missed.

@@ -15,6 +15,7 @@ use crate::cluster::{Cluster, Map};
 use crate::error::{call_failed, failure};
 use crate::lane::{Asked, Lane};
 use crate::session::{Call, Landed};
+use crate::setup::Setup;
 
 /// How often a call is sent on: from a node that had the key, to one that gives it away, to one that gets it, is twice.
 const REDIRECTIONS: usize = 4;
@@ -63,7 +64,7 @@ impl Lane {
             for (outcome, way, places) in outcomes.await {
                 match outcome {
                     Ok(landed) => {
-                        let some_moved = journey.landed(&way, places, landed);
+                        let some_moved = journey.landed(self.servers.setup(), &way, places, landed);
                         teller = some_moved.then_some(way.node).or(teller);
                     }
                     Err(error) => {
@@ -122,7 +123,13 @@ impl<'a> Journey<'a> {
     }
 
     /// Whether the node says of some that another has them by now.
-    fn landed(&mut self, way: &Way, places: Vec<usize>, landed: Landed<Result<Reply, DriverError>>) -> bool {
+    fn landed(
+        &mut self,
+        setup: &Setup,
+        way: &Way,
+        places: Vec<usize>,
+        landed: Landed<Result<Reply, DriverError>>,
+    ) -> bool {
         // A node that has executed nothing has nothing to be confirmed.
         if landed.replies.iter().any(Result::is_ok) {
             self.replicas = fewer(self.replicas.clone(), landed.replicas);
@@ -130,8 +137,9 @@ impl<'a> Journey<'a> {
         let mut some_moved = false;
         for (at, reply) in places.into_iter().zip(landed.replies) {
             match reply.as_ref().err().and_then(|error| redirection(error, &way.node)) {
-                Some(to) => {
+                Some(mut to) => {
                     some_moved |= !to.asking;
+                    setup.name_for_tls(&mut to.node, &way.node);
                     self.open.push((at, to));
                 }
                 None => self.replies[at] = reply.map_err(|error| call_failed(self.asked.operation, error)),

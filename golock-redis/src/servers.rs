@@ -31,13 +31,17 @@ impl Servers {
         self.cluster.as_ref()
     }
 
-    /// Connects to this node of a Cluster. No node: to the one server that there is, the primary that a sentinel names, or any node.
+    /// Connects to this node of a Cluster. No node: to the one server that there is, the primary that a sentinel names, or any node that
+    /// has keys.
     pub(crate) async fn connect(&self, node: Option<&Server>) -> Result<Link, StoreError> {
         let (setup, within) = (&*self.setup, self.setup.within());
         let to = |node: Server, within| async move { Link::open(setup, setup.at(&node), within).await };
         match (node, &self.cluster, &setup.config().server) {
             (Some(node), ..) => to(node.clone(), within).await,
-            (None, Some(cluster), _) => setup.any_of(&cluster.nodes(), to).await,
+            (None, Some(cluster), _) => {
+                let nodes: Vec<_> = cluster.look(&self.setup).await?.primaries().into_iter().collect();
+                setup.any_of(&nodes, to).await
+            }
             (None, None, ServerConfig::Sentinel { hosts, service_name, username, password }) => {
                 let login = (username.as_ref(), password.as_ref());
                 let named_by = |sentinel, within| async move {

@@ -133,6 +133,11 @@ impl Setup {
         Client::new(config, Some(performance), Some(connection), None)
     }
 
+    /// Whoever asks next begins with another server.
+    pub(crate) fn begin_with_another(&self) {
+        self.first.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What comes of asking the servers one after the other until one knows. One that is frozen or unreachable, and says nothing, takes
     /// a part of the time that connecting may take: and whoever asks next, also because this future was dropped, begins with
     /// another.

@@ -14,7 +14,7 @@ use crate::url;
 pub struct ToolConnection(Link);
 
 impl ToolConnection {
-    /// Opens one to the server at `url`; of a Cluster, to any node.
+    /// Opens one to the server at `url`; of a Cluster, to a primary.
     ///
     /// # Errors
     /// [`StoreError`], as of [`connect`](crate::connect), but whatever the server's settings.

@@ -184,8 +184,11 @@ impl Keeper {
             Ok(answer) => {
                 debug!(lock = name.as_str(), ?answer, "lock given back");
                 let outcome = outcome(*answer, ending.in_doubt);
-                if let (Some(lease), Err(reason)) = (ending.lease.take(), outcome) {
-                    lease.had_been_lost(reason);
+                // What an earlier try may have done can't be told from what was lost before it.
+                if let (Some(lease), Err(reason)) =
+                    (ending.lease.take().filter(|_| !ending.in_doubt), outcome)
+                {
+                    lease.was_not_there(reason);
                 }
                 if let Some((reply, _)) = ending.reply.take() {
                     let _ = reply.send(outcome.map_err(|reason| Error::Lost { name: name.clone(), reason }));

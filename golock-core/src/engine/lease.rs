@@ -29,6 +29,7 @@ pub(crate) struct Lease {
     /// The caller has it. Until then nobody has worked under it: it is not renewed, and given back as if it had never been
     /// granted.
     taken: AtomicBool,
+    had_been_lost: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +39,10 @@ enum Belief {
         deadline: Tick,
         known: Tick,
     },
-    Released,
+    /// `deadline`: until when it would have been held.
+    Released {
+        deadline: Tick,
+    },
     Lost(LostReason),
 }
 
@@ -70,8 +74,20 @@ impl Lease {
     pub(super) fn new(granted: Granted, clock: Clock, held: Held) -> Arc<Self> {
         let Granted { name, grant, token, lock_by, at_least, deadline } = granted;
         let belief = Mutex::new(Belief::Held { deadline, known: held.since });
-        let (changed, taken) = (Notify::new(), AtomicBool::new(false));
-        Arc::new(Self { name, grant, token, lock_by, at_least, held, clock, belief, changed, taken })
+        let (changed, taken, had_been_lost) = (Notify::new(), AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self {
+            name,
+            grant,
+            token,
+            lock_by,
+            at_least,
+            held,
+            clock,
+            belief,
+            changed,
+            taken,
+            had_been_lost,
+        })
     }
 
     pub(crate) fn take(&self) {
@@ -94,7 +110,7 @@ impl Lease {
     pub(super) fn deadline(&self) -> Option<Tick> {
         match self.belief() {
             Belief::Held { deadline, .. } => Some(deadline),
-            Belief::Released | Belief::Lost(_) => None,
+            Belief::Released { .. } | Belief::Lost(_) => None,
         }
     }
 
@@ -102,7 +118,7 @@ impl Lease {
     pub(crate) fn lost_by(&self) -> Option<LostReason> {
         match self.belief() {
             Belief::Lost(reason) => Some(reason),
-            Belief::Held { .. } | Belief::Released => None,
+            Belief::Held { .. } | Belief::Released { .. } => None,
         }
     }
 
@@ -148,8 +164,8 @@ impl Lease {
     /// The holder gives it back. `Err`: it was lost before.
     pub(crate) fn give_back(&self) -> Result<(), LostReason> {
         let (was, is) = self.change(|belief| {
-            if let Belief::Held { .. } = belief {
-                *belief = Belief::Released;
+            if let Belief::Held { deadline, .. } = *belief {
+                *belief = Belief::Released { deadline };
             }
         });
         match (was, is) {
@@ -162,12 +178,21 @@ impl Lease {
         }
     }
 
-    /// It was lost before it was given back, as only the store's answer to that has shown.
-    pub(super) fn had_been_lost(&self, reason: LostReason) {
-        if let Belief::Released = self.belief() {
+    /// The store's first answer, to its being given back, is that it was lost. It surely was before that if its time was not over: then
+    /// nobody else could have it.
+    pub(super) fn was_not_there(&self, reason: LostReason) {
+        if let Belief::Released { deadline } = self.belief()
+            && self.clock.now() < deadline
+        {
+            self.had_been_lost.store(true, Ordering::Release);
             self.held.had_been_lost(reason);
             self.tell_loss(reason);
         }
+    }
+
+    /// It was lost before it was given back, as only the store's answer to that has shown.
+    pub(crate) fn had_been_lost(&self) -> bool {
+        self.had_been_lost.load(Ordering::Acquire)
     }
 
     /// Ready once the lease is lost; never if it is released.
@@ -187,7 +212,7 @@ impl Lease {
             let changed = self.changed.notified();
             match self.belief() {
                 Belief::Lost(reason) => return reason,
-                Belief::Released => std::future::pending().await,
+                Belief::Released { .. } => std::future::pending().await,
                 Belief::Held { deadline, .. } => tokio::select! {
                     biased;
                     () = changed => {}

@@ -15,7 +15,8 @@ pub struct Capabilities {
     /// made to: each backend's page says what it can't): the engine gives up on a call after this time at the latest (a purge has
     /// ten minutes), and takes it that nothing of an abandoned call still runs once it has passed again.
     pub request_timeout: Duration,
-    /// Whether [`wakeups`](crate::store::LockStore::wakeups) returns a stream.
+    /// Whether [`wakeups`](crate::store::LockStore::wakeups) may return a stream. It is asked once, so a store that can't know yet says
+    /// yes; where it then returns `None`, waiters ask again.
     pub wakeups: bool,
     /// The largest fencing token the store can keep.
     pub max_token: i64,

@@ -151,7 +151,7 @@ pub enum StoreErrorKind {
     /// No answer in time. Transient.
     Timeout,
     /// The server gave the statement up, with no effect, for another's sake: a deadlock, a serialisation
-    /// failure, a lock that was not had in time. Transient.
+    /// failure, a lock that was not had in time; or no node of a Redis Cluster has the name's slot for now. Transient.
     Conflict,
     /// The server refuses work for now: it starts, stops, fails over or is out of connections. Transient.
     Unavailable,

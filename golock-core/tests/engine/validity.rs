@@ -292,6 +292,25 @@ async fn run_returns_the_value_of_work_that_ended_in_time_and_unlocks() {
     assert!(next.token() > token);
 }
 
+/// The first release was done, and another has had the name since; or none came through before the lease was over by itself. Nobody has
+/// worked beside it.
+#[tokio::test(start_paused = true)]
+async fn run_returns_the_value_of_work_whose_release_had_to_be_repeated() {
+    for fates in [vec![Fate::BROKEN_AFTER], vec![Fate::UNREACHED; 30]] {
+        let store = Scripted::new();
+        let (locker, other) = (Locker::new(store.clone()), Locker::new(Scripted::on(store.server.clone())));
+        store.script_for(Operation::Release, fates);
+        let events = Events::record();
+        let working = tokio::spawn(async move {
+            locker.run(options("job").lock_at_most(secs(2)), async |lock| lock.token()).await
+        });
+        settle().await;
+        let next = other.lock(options("job")).await.unwrap();
+        assert!(working.await.unwrap().unwrap() < next.token());
+        assert_eq!(events.with("lease lost"), 0);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn extension_that_hangs_ends_with_the_lease_as_a_loss() {
     let store = Scripted::new();

@@ -7,5 +7,8 @@ if grant_id == grant and expires_at == tonumber(granted_until) then
   expires_at = min(expires_at, now)
   write('grant_id', '', 'expires_at', digits(expires_at))
   tell_waiters()
+else
+  -- A server that was demoted meanwhile refuses to write this, and so does not deny a grant that it does not know.
+  keep()
 end
 return {now, 'withdrawn'}

@@ -96,6 +96,28 @@ pub(crate) async fn a_moving_slot_costs_no_lease(a: &Own) {
     }
 }
 
+/// It was reset, or lost its file: it answers, and knows nothing.
+pub(crate) async fn a_node_of_no_cluster_is_not_believed(a: &Own) {
+    let b = a.another(&NODE).await;
+    cluster(a, &b).await;
+    let alone = a.another(&NODE).await;
+    let url = format!("redis-cluster://{}:6379?node={}:6379", alone.host().await, b.host().await);
+    let store = RedisStore::connect(&url).await.unwrap();
+    for number in 0..10 {
+        take(&store, &name(&format!("name {number}"))).await;
+    }
+}
+
+/// It does not know its own address, which nobody has told it.
+pub(crate) async fn a_node_that_never_met_another_is_a_cluster(alone: &Own) {
+    alone.run(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    while !alone.run(&["CLUSTER", "INFO"]).await.contains("cluster_state:ok") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let url = format!("redis-cluster://{}:6379", alone.host().await);
+    everything(&RedisStore::connect(&url).await.unwrap()).await;
+}
+
 /// The node that had the slot has a replica; that which gets it, and executes what is to be confirmed, has none.
 pub(crate) async fn replicas_of_another_node_confirm_nothing(a: &Own) {
     let b = a.another(&NODE).await;

@@ -76,6 +76,8 @@ fn main() -> ExitCode {
         cluster::a_cluster_is_served_whatever_the_names: cluster::NODE,
         cluster::answers_stay_with_their_calls_while_a_slot_moves: cluster::NODE,
         cluster::a_moving_slot_costs_no_lease: cluster::NODE,
+        cluster::a_node_of_no_cluster_is_not_believed: cluster::NODE,
+        cluster::a_node_that_never_met_another_is_a_cluster: cluster::NODE,
         cluster::replicas_of_another_node_confirm_nothing: cluster::NODE,
         cluster::a_node_that_is_frozen_costs_only_its_own_leases: cluster::NODE,
         cluster::a_subscription_that_is_refused_is_not_taken_for_one: cluster::NODE,
