@@ -141,8 +141,9 @@ impl Own {
 /// Whether there is a server, for these options, that answers.
 async fn answers(options: &ClientOptions) -> bool {
     let Ok(client) = Client::with_options(options.clone()) else { return false };
-    let hello = client.database("admin").run_command(doc! { "hello": 1 });
-    timeout(PLAIN_WITHIN * 2, async { hello.await.is_ok() }).await.unwrap_or(false)
+    let admin = client.database("admin");
+    let hello = async { admin.run_command(doc! { "hello": 1 }).await.is_ok() };
+    timeout(PLAIN_WITHIN * 2, hello).await.unwrap_or(false)
 }
 
 pub(crate) fn primary() -> SelectionCriteria {
