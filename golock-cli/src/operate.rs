@@ -46,11 +46,16 @@ pub(crate) async fn show(store: &Store, arguments: &Named) -> Result<u8, Failure
     Ok(if found.is_some() { 0 } else { NEGATIVE })
 }
 
-/// `None`: there is no table, and so no lock. Whoever has named one is told, for it may be a slip.
+/// `None`: there is no table, and so no lock. Whoever has named a table or a store is told, for it may be a slip, or one that this user
+/// can't see.
 async fn look(store: &Store) -> Result<Option<Locker>, Failure> {
     let locker = store.look().await?;
-    if let (None, Some(table)) = (&locker, store.table()) {
-        say(&format!("there is no table {table:?} yet, and so no lock"));
+    match (&locker, store.table()) {
+        (None, Some(table)) => say(&format!("there is no table {table:?} yet, and so no lock")),
+        (None, None) if !store.is_own() => {
+            say("there is no table of golock's here, or none that this user can see, and so no lock");
+        }
+        _ => {}
     }
     Ok(locker)
 }

@@ -268,7 +268,7 @@ fn what_can_not_be_is_refused_in_one_line() {
     let mut nobody = place.golock("--store postgres://nobody@127.0.0.1:1/none run --wait forever");
     nobody.args([&"x".repeat(256), "--", "true"]);
     Said::by(nobody).failed(64);
-    for command in ["run nightly -- true", "revoke nightly"] {
+    for command in ["run nightly -- true", "revoke nightly", "ls"] {
         let mut no_directory = place.golock("--store sqlite:///nowhere/to/be/found.db");
         no_directory.args(command.split(' ')).env_remove("GOLOCK_STORE");
         Said::by(no_directory).failed(78);

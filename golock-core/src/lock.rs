@@ -181,9 +181,9 @@ impl LockWatch {
         self.lease.remaining()
     }
 
-    /// The store did not know the lock any more when it was given back.
+    /// It was lost before it was given back, by what the store has said until now.
     pub(crate) fn had_been_lost(&self) -> bool {
-        self.lease.had_been_lost()
+        self.lease.lost_by().is_some() || self.lease.had_been_lost()
     }
 
     /// As [`Lock::lost`]: never resolves once the lock was given back in time. So a task that awaits nothing else is aborted when

@@ -8,14 +8,14 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
-use tokio_postgres::config::{Config, Host, SslMode};
+use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::BACKEND;
 use crate::url::Server;
 
 /// The files that a URL names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Certificates {
     /// Whom to trust. `None`: whom this system trusts.
     pub(crate) authorities: Option<PemFile>,
@@ -40,9 +40,7 @@ pub(crate) fn connector(server: &Server) -> Result<MakeRustlsConnect, StoreError
             builder.dangerous().with_custom_certificate_verifier(Arc::new(any))
         }
         (SslMode::Require, Some(file)) => builder.with_root_certificates(tls.roots_in(file)?),
-        (SslMode::Require, None) if has_tcp_host(server) => {
-            builder.with_root_certificates(tls.system_roots("sslmode=require")?)
-        }
+        (SslMode::Require, None) => builder.with_root_certificates(tls.system_roots("sslmode=require")?),
         _ => builder.with_root_certificates(RootCertStore::empty()),
     };
     let config = match &server.certificates.own {
@@ -50,11 +48,6 @@ pub(crate) fn connector(server: &Server) -> Result<MakeRustlsConnect, StoreError
         None => builder.with_no_client_auth(),
     };
     Ok(MakeRustlsConnect::new(config))
-}
-
-/// TLS is for TCP only.
-fn has_tcp_host(config: &Config) -> bool {
-    !config.get_hostaddrs().is_empty() || config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
 }
 
 /// Takes any certificate, as long as the server has its key.

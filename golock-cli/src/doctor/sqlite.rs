@@ -58,7 +58,18 @@ pub(crate) async fn examine(site: &Site, findings: &mut Findings) -> Result<bool
 
 pub(crate) async fn has_table(site: &Site) -> Result<bool, BoxError> {
     let path = path(&site.url);
-    Ok(path.try_exists()? && schema(&open(&path)?, site, &mut Findings::default())?)
+    if !path.try_exists()? {
+        // Without its directory nobody can have made it: the URL is wrong, or something is not mounted.
+        return Ok(!may_be_made(site, &path));
+    }
+    Ok(schema(&open(&path)?, site, &mut Findings::default())?)
+}
+
+/// golock creates the file, but no directory.
+fn may_be_made(site: &Site, path: &Path) -> bool {
+    // Of a relative path that is a name only.
+    let is_there = |directory: &Path| directory.as_os_str().is_empty() || directory.is_dir();
+    site.is_own || path.parent().is_some_and(is_there)
 }
 
 /// Another connection of this process's own SQLite: its locks stay.
@@ -70,10 +81,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
 
 fn no_file(site: &Site, path: &Path, findings: &mut Findings) {
     match path.parent() {
-        // Of a relative path that is a name only.
-        Some(directory) if directory.as_os_str().is_empty() || directory.is_dir() || site.is_own => {
-            nothing_there(findings, format_args!("file {}", path.display()));
-        }
+        _ if may_be_made(site, path) => nothing_there(findings, format_args!("file {}", path.display())),
         directory => findings.fault(
             "directory",
             format!("there is no directory {}", directory.unwrap_or(path).display()),

@@ -72,7 +72,7 @@ pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
         (false, Ok(())) => Ok(code),
         // What has ended by itself says itself how.
         (false, Err(error @ Error::Lost { .. })) => {
-            say(&format!("{} before the command had ended", chain(&error)));
+            say(&format!("{}, maybe before the command had ended", chain(&error)));
             Ok(code)
         }
         (false, Err(error)) => {

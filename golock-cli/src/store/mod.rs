@@ -125,6 +125,11 @@ impl Store {
         self.backend.feature
     }
 
+    /// It is the file of this user.
+    pub(crate) fn is_own(&self) -> bool {
+        self.site.is_own
+    }
+
     /// The table, if one was named.
     pub(crate) fn table(&self) -> Option<&str> {
         self.site.table.as_deref()

@@ -18,7 +18,9 @@ pub(crate) fn ground(url: &str) -> Box<dyn Ground> {
 /// A session as golock opens its own: by TCP, unless the URL names a socket.
 pub(crate) async fn session(url: &str) -> Result<Conn, Error> {
     let opts = golock_mysql::mysql_async::Opts::from_url(url)?;
-    Conn::new(OptsBuilder::from_opts(opts).prefer_socket(false)).await
+    // An address of IPv6 without its brackets, which the builder would look up with them.
+    let host = opts.ip_or_hostname().trim_matches(['[', ']']).to_owned();
+    Conn::new(OptsBuilder::from_opts(opts).ip_or_hostname(host).prefer_socket(false)).await
 }
 
 struct Mysql(String);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 use tokio::task::JoinHandle;
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Error as DriverError, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -44,7 +44,11 @@ impl Deref for Server {
 pub(crate) fn parse(url: &str, within: Duration) -> Result<Server, StoreError> {
     let (said, url) = Said::taken_out(url).map_err(wrong)?;
     let mut config: Config = url.parse().map_err(|error| wrong(what_is_wrong(&error)))?;
-    let (mode, certificates) = said.meant(config.get_ssl_mode()).map_err(wrong)?;
+    let (mode, certificates) = match said.meant(config.get_ssl_mode()).map_err(wrong)? {
+        // A socket of this machine has no TLS, as for libpq.
+        _ if !has_tcp_host(&config) => (SslMode::Disable, Certificates::default()),
+        meant => meant,
+    };
     config.ssl_mode(mode);
     if config.get_application_name().is_none() {
         config.application_name("golock");
@@ -71,6 +75,10 @@ pub(crate) fn parse(url: &str, within: Duration) -> Result<Server, StoreError> {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     Ok(Server { config, certificates })
+}
+
+fn has_tcp_host(config: &Config) -> bool {
+    !config.get_hostaddrs().is_empty() || config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
 }
 
 fn wrong(why: impl Into<String>) -> StoreError {
@@ -178,6 +186,17 @@ mod tests {
         assert!(error.source().unwrap().to_string().contains("sslmode"));
         let error = parse("postgres://user:secret@host?sslcrl=ca.pem", WITHIN).unwrap_err();
         assert!(error.source().unwrap().to_string().contains("does not know"));
+    }
+
+    #[test]
+    fn a_socket_of_this_machine_has_no_tls() {
+        for text in [
+            "host=/var/run/postgresql user=user sslrootcert=/no/such/ca.pem",
+            "postgres://user@%2Fvar%2Frun%2Fpostgresql/database?sslmode=verify-full",
+        ] {
+            let server = parse(text, WITHIN).unwrap();
+            assert!(server.get_ssl_mode() == SslMode::Disable && server.certificates.authorities.is_none());
+        }
     }
 
     #[test]
