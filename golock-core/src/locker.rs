@@ -166,7 +166,9 @@ impl Locker {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), golock_core::Error> {
     /// # let locker = Locker::new(MemoryStore::new());
-    /// let nightly = LockOptions::new("nightly-report").lock_at_least(Duration::from_secs(30));
+    /// let nightly = LockOptions::new("nightly-report")
+    ///     .lock_at_least(Duration::from_secs(30))
+    ///     .lock_at_most(Duration::from_secs(600));
     /// match locker.try_run(nightly, |_| async { println!("reporting") }).await {
     ///     Err(refused) if refused.is_held() => println!("another does it: {refused}"),
     ///     outcome => outcome?,
