@@ -12,6 +12,8 @@ mod url;
 
 pub use builder::MysqlStoreBuilder;
 pub use mysql_async;
+#[doc(hidden)]
+pub use session::own as tool_options;
 pub use store::MysqlStore;
 
 // What a service needs besides: it depends on this crate alone.

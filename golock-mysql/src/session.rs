@@ -60,9 +60,7 @@ impl Lane {
             Err(error) => Err(error),
         };
         // The first try may have taken effect, whatever became of the second. That no second was made says nothing of it.
-        let says_nothing =
-            |again: &StoreError| again.kind().took_no_effect() || again.operation() == Operation::Connect;
-        again.map_err(|again| if says_nothing(&again) { error } else { again })
+        again.map_err(|again| if again.took_no_effect() { error } else { again })
     }
 }
 
@@ -188,7 +186,7 @@ impl Opener for Access {
 }
 
 /// The application's options, for sessions of our own.
-fn own(opts: &Opts) -> Opts {
+pub fn own(opts: &Opts) -> Opts {
     OptsBuilder::from_opts(opts.clone())
         // Of a URL the builder takes the host as it is written there, and nobody finds an address of IPv6 in its brackets.
         .ip_or_hostname(opts.ip_or_hostname().trim_matches(['[', ']']))

@@ -7,7 +7,7 @@ use golock_conformance::{BoxError, Sql};
 use golock_core::LockStore;
 use golock_mysql::MysqlStore;
 use golock_mysql::mysql_async::prelude::Queryable;
-use golock_mysql::mysql_async::{Conn, Error, OptsBuilder};
+use golock_mysql::mysql_async::{Conn, Error, Opts};
 
 use super::Ground;
 
@@ -17,10 +17,7 @@ pub(crate) fn ground(url: &str) -> Box<dyn Ground> {
 
 /// A session as golock opens its own: by TCP, unless the URL names a socket.
 pub(crate) async fn session(url: &str) -> Result<Conn, Error> {
-    let opts = golock_mysql::mysql_async::Opts::from_url(url)?;
-    // An address of IPv6 without its brackets, which the builder would look up with them.
-    let host = opts.ip_or_hostname().trim_matches(['[', ']']).to_owned();
-    Conn::new(OptsBuilder::from_opts(opts).ip_or_hostname(host).prefer_socket(false)).await
+    Conn::new(golock_mysql::tool_options(&Opts::from_url(url)?)).await
 }
 
 struct Mysql(String);

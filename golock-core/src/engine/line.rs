@@ -339,7 +339,7 @@ impl Keeper {
         let Some(line) = self.lines.get_mut(name) else { return };
         let (over, waiting) = std::mem::take(&mut line.waiters)
             .into_iter()
-            .partition::<VecDeque<_>, _>(|waiter| waiter.until.is_some_and(|until| until <= now));
+            .partition::<VecDeque<_>, _>(|waiter| waiter.is_overdue(now));
         line.waiters = waiting;
         let answers: Vec<_> =
             over.into_iter().map(|waiter| (line.why_not(&waiter, by_self.as_ref(), now), waiter)).collect();
@@ -363,10 +363,16 @@ impl Keeper {
     }
 }
 
+impl Waiter {
+    fn is_overdue(&self, now: Tick) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
 impl Line {
     /// The wait of the first in line is over: it has one last try.
     fn is_overdue(&self, now: Tick) -> bool {
-        self.waiters.front().and_then(|waiter| waiter.until).is_some_and(|until| until <= now)
+        self.waiters.front().is_some_and(|waiter| waiter.is_overdue(now))
     }
 
     fn why_not(&self, waiter: &Waiter, by_self: Option<&Holder>, now: Tick) -> Error {
