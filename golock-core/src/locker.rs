@@ -288,7 +288,8 @@ impl Locker {
 
     /// Ends this locker and all its clones: new calls and everybody in line get [`Error::Closed`] at once. Locks
     /// that are held live on (and are renewed) until they are given back, or `timeout` is over: those left then
-    /// run out with their leases, which their holders see as lost in time. Returns how many locks were still held (0 if the locker had
+    /// run out with their leases, which their holders see as lost in time. One that is lost already, and that nobody has given back, is
+    /// waited for until it surely is over on the server, too. Returns how many locks were still held (0 if the locker had
     /// ended before). A lock that was given back, but whose release the store has not confirmed by then, is not one of them: its name
     /// is free when its lease is over, if not before.
     ///

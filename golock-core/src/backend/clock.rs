@@ -30,10 +30,10 @@ struct Reading {
 }
 
 impl ServerClock {
-    /// What the server's clock surely does not show before `within` has passed since `now`, and surely does after that.
-    /// `None`: it is not known well enough, it has to be read again.
+    /// What the server's clock surely shows once `within` has passed since `now`. `None`: it is not known well enough, it has to be
+    /// read again.
     ///
-    /// It is too early by what the reading leaves open: at most by half of `within`.
+    /// It may show it earlier by what the reading leaves open: at most by half of `within`.
     pub fn deadline(&self, now: Instant, within: Duration) -> Option<i64> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let reading = known.as_ref().filter(|reading| reading.left_open(now) <= within / 2)?;

@@ -47,7 +47,7 @@ impl Verdict {
     pub fn acquired(&self) -> Result<AcquireAnswer, StoreError> {
         match &*self.outcome {
             "granted" => Ok(AcquireAnswer::granted(self.with(self.token)?, self.with(self.remaining)?)),
-            "held" if self.remaining > Some(Duration::ZERO) => self.holder().map(AcquireAnswer::Held),
+            "held" if self.with(self.remaining)? > Duration::ZERO => self.holder().map(AcquireAnswer::Held),
             "held" | "raced" => Ok(AcquireAnswer::Raced),
             _ => Err(self.unexpected()),
         }

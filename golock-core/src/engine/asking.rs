@@ -194,7 +194,8 @@ impl Keeper {
         line.head = Head::Idle;
         match outcome {
             Ok(()) => {
-                line.marked_until = Some(sent.after(request.standing));
+                let stands = self.listener.has_heard_since(sent);
+                line.marked_until = stands.then(|| sent.after(request.standing));
                 self.advance(&request.name);
             }
             Err(error) => {

@@ -30,6 +30,9 @@ const RENEW_TOGETHER: u32 = 10;
 const RENEW_WITHIN: u32 = 4;
 const RENEW_LIMIT: Duration = Duration::from_millis(100);
 
+/// What stores round away of what remains, and more.
+const COARSE: Duration = Duration::from_millis(2);
+
 /// How soon a lock that its caller has not taken yet is looked at again, at the soonest.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -42,7 +45,7 @@ pub(crate) struct Holding {
     term: Option<Duration>,
     /// Its place among the renewals that are due; none while one is on its way.
     renew_at: Option<Tick>,
-    /// Its place among the deadlines; none once it is known to be lost.
+    /// Its place among the deadlines; none once it is known to be over.
     look_at: Option<Tick>,
     /// Until when an earlier acquire of this grant, given up without an answer, may still arrive.
     pub(super) in_doubt: Option<Tick>,
@@ -116,9 +119,16 @@ impl Keeper {
         let Some((_, grant)) = self.deadlines.pop_first() else { return };
         if let Some(holding) = self.leases.get_mut(&grant) {
             holding.look_at = None;
+            let over = holding.over;
             match holding.lease.deadline() {
                 Some(later) => self.look_later(grant, later),
-                None => self.stop_holding(grant),
+                None => {
+                    self.stop_holding(grant);
+                    // A shutdown that waits for it to be given back waits no longer than that.
+                    if over > self.now() {
+                        self.look_later(grant, over);
+                    }
+                }
             }
         }
         self.timers.set_to_first(&self.deadlines, Timer::Deadline);
@@ -289,9 +299,10 @@ impl Keeper {
         Err(reason)
     }
 
-    /// A lease is lost: the next in line may ask, and nothing is renewed.
+    /// If a lease is lost the next in line may ask, and nothing is renewed. (One that was given back is about to be heard of.)
     fn stop_holding(&mut self, grant: GrantId) {
-        let Some(holding) = self.leases.get_mut(&grant) else { return };
+        let lost = |holding: &&mut Holding| holding.lease.lost_by().is_some();
+        let Some(holding) = self.leases.get_mut(&grant).filter(lost) else { return };
         if let Some(at) = holding.renew_at.take() {
             self.renewals.remove(&(at, grant));
         }
@@ -326,8 +337,9 @@ fn renewal(
 }
 
 /// The lease stands as it did before: the store found its row locked, and says what remains. `passed`: since it was asked.
-fn extended_nothing(request: &RenewRequest, answer: &RenewAnswer, passed: Duration) -> bool {
-    let wanted = request.lease - request.lease / 100;
+pub(super) fn extended_nothing(request: &RenewRequest, answer: &RenewAnswer, passed: Duration) -> bool {
+    // Of a short lease as much more may be missing, for a store may count in milliseconds.
+    let wanted = request.lease.saturating_sub((request.lease / 100).max(COARSE));
     matches!(answer, RenewAnswer::Renewed { remaining } if remaining.saturating_add(passed) < wanted)
 }
 

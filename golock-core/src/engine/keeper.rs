@@ -21,7 +21,7 @@ use super::listener::Listener;
 use super::outbox::Outbox;
 use super::timers::{Timer, Timers};
 use crate::store::{AcquireRequest, ReleaseRequest};
-use crate::{Error, GrantId, LockName};
+use crate::{Error, GrantId, LockName, LostReason};
 
 /// The shortest margin between the deadline that a holder believes in and the end of its lease.
 const MIN_MARGIN: Duration = Duration::from_millis(1);
@@ -185,8 +185,14 @@ impl Keeper {
 
     fn is_done(&self) -> bool {
         let Some(closing) = &self.closing else { return false };
-        // A lock that was given back on another thread stays among the leases until the keeper has heard of it.
-        let all_ended = || self.leases.values().all(|holding| holding.lease.lost_by().is_some());
+        // A lock that was given back on another thread stays among the leases until the keeper has heard of it, and one that ran out here may
+        // live on on the server, to be given back.
+        let now = self.now();
+        let ended = |holding: &Holding| match holding.lease.lost_by() {
+            Some(LostReason::Expired) => holding.over <= now,
+            lost_by => lost_by.is_some(),
+        };
+        let all_ended = || self.leases.values().all(ended);
         closing.over || (self.endings.is_empty() && self.under_way.is_empty() && all_ended())
     }
 

@@ -176,10 +176,15 @@ impl Keeper {
         }
     }
 
-    /// The local grant of a name gives it back: those in line wait for that.
+    /// The local grant of a name gives it back: those in line wait for that. If it was lost before, those that were in line by then do
+    /// not, and who gets in line from here on does.
     pub(super) fn local_gives_back(&mut self, name: &LockName, grant: GrantId) {
-        if let Some(local) = self.locals.get_mut(name).filter(|local| **local == Local::Holds(grant)) {
-            *local = Local::GivesBack(grant);
+        match self.locals.get_mut(name) {
+            Some(local) if *local == Local::Holds(grant) => *local = Local::GivesBack(grant),
+            None if !self.lines.contains_key(name) => {
+                self.locals.insert(name.clone(), Local::GivesBack(grant));
+            }
+            _ => {}
         }
     }
 

@@ -30,6 +30,11 @@ impl Listener {
         self.listening.is_some()
     }
 
+    /// Whether it has missed nothing since then, nor the store maybe lost a mark that was set.
+    pub(super) fn has_heard_since(&self, then: Tick) -> bool {
+        self.listening.is_some_and(|since| since <= then)
+    }
+
     /// The next event; `None` when the stream has ended, or panicked. Pending while there is no stream.
     pub(super) async fn next(&mut self) -> Option<Wakeup> {
         match &mut self.stream {

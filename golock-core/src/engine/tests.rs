@@ -9,9 +9,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
+use super::holding::extended_nothing;
 use super::timers::Timer;
 use super::{Calls, Command, Commands, Env, Keeper, Series, Telemetry};
-use crate::{Error, Lock, LockOptions, LockStore, MemoryStore};
+use crate::store::{RenewAnswer, RenewRequest};
+use crate::{Error, FencingToken, GrantId, Lock, LockName, LockOptions, LockStore, MemoryStore};
 
 /// A keeper that runs when it is told to, so that a test can look into it in between.
 struct Bench {
@@ -176,4 +178,20 @@ async fn two_timers_serve_all_leases() {
     // One for all deadlines, and one for all renewals.
     assert_eq!(bench.keeper.timers.len(), 2);
     assert!([Timer::Deadline, Timer::Renew].iter().all(|timer| bench.keeper.timers.at(timer).is_some()));
+}
+
+/// MongoDB counts in milliseconds, and takes one off besides.
+#[test]
+fn what_a_store_rounds_away_is_no_lease_that_stands_still() {
+    let [short, long] = [50, 60_000].map(Duration::from_millis);
+    let request = |lease| {
+        let (name, grant) = (LockName::new("job").unwrap(), GrantId::from_bytes([1; 16]));
+        RenewRequest::new(name, grant, FencingToken::new(1), lease)
+    };
+    let nothing = |lease, remaining| {
+        let answer = RenewAnswer::renewed(Duration::from_millis(remaining));
+        extended_nothing(&request(lease), &answer, Duration::from_millis(1))
+    };
+    assert!(!nothing(short, 47) && nothing(short, 40));
+    assert!(!nothing(long, 59_500) && nothing(long, 40_000));
 }

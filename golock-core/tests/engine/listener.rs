@@ -66,6 +66,22 @@ async fn deaf_waiter_looks_for_itself_each_second() {
     has_it_within(waiter, ms(1001)).await;
 }
 
+/// The failover by which the listener was lost may have lost the mark, too.
+#[tokio::test(start_paused = true)]
+async fn mark_that_was_sent_before_the_listener_was_lost_is_set_again() {
+    let store = Scripted::new();
+    store.script_for(Operation::MarkWaiting, [Fate::slow(ms(40))]);
+    let (lock, _other, waiter) = sleeper(&store).await;
+    sleep(ms(1)).await;
+    assert_eq!(store.count(Operation::MarkWaiting), 1, "on its way");
+    store.tell(Wakeup::Deaf);
+    store.tell(Wakeup::Listening);
+    sleep(secs(1)).await;
+    assert_eq!(store.count(Operation::MarkWaiting), 2);
+    lock.unlock().await.unwrap();
+    has_it_within(waiter, ms(1)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn waiter_that_was_deaf_sleeps_soundly_again() {
     let store = Scripted::new();

@@ -36,6 +36,23 @@ async fn own_lock_is_refused_as_by_self() {
     assert_eq!(store.total(), asked, "nothing had to be asked");
 }
 
+/// It ran out here a little before it does on the server.
+#[tokio::test(start_paused = true)]
+async fn lock_that_was_lost_and_is_given_back_stands_in_nobodys_way() {
+    for by_drop in [false, true] {
+        let store = Scripted::new();
+        store.script_for(Operation::Release, [Fate::slow(ms(4))]);
+        let locker = Locker::new(store.clone());
+        let lock = locker.try_lock(options("job").lock_at_most(secs(1))).await.unwrap();
+        assert_eq!(lock.lost().await, LostReason::Expired);
+        match by_drop {
+            true => drop(lock),
+            false => assert!(lock.unlock().await.unwrap_err().is_lost()),
+        }
+        locker.try_lock(options("job")).await.expect("it is given back first").unlock().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn late_unlock_never_frees_the_next_grant_even_with_the_same_label() {
     let store = Scripted::new();

@@ -109,6 +109,35 @@ async fn locks_left_at_the_timeout_are_counted_and_lost_in_time() {
     }
 }
 
+/// An extension whose answer never came has prolonged it on the server.
+#[tokio::test(start_paused = true)]
+async fn lost_lock_is_given_back_before_the_end() {
+    let store = Scripted::new();
+    store.script_for(Operation::Renew, [Fate::LOST_REPLY]);
+    let locker = Locker::new(store.clone());
+    let lock = locker.try_lock(options("job").lock_at_most(secs(1))).await.unwrap();
+    assert!(lock.extend(LEASE).await.unwrap_err().is_lost());
+    let closing = tokio::spawn(async move { locker.shutdown(LEASE * 2).await });
+    sleep(secs(5)).await;
+    assert!(!closing.is_finished());
+    let other = Locker::new(store);
+    assert!(other.try_lock(options("job")).await.unwrap_err().is_held());
+    drop(lock);
+    assert_eq!(closing.await.unwrap(), 0);
+    other.try_lock(options("job")).await.unwrap().unlock().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_lock_that_nobody_gives_back_is_waited_for_until_its_lease_is_over() {
+    let locker = Locker::new(Scripted::new());
+    let began = Instant::now();
+    let lock = locker.try_lock(options("job").lock_at_most(secs(2))).await.unwrap();
+    assert_eq!(lock.lost().await, LostReason::Expired);
+    assert!(began.elapsed() < secs(2));
+    assert_eq!(locker.shutdown(LEASE).await, 0);
+    assert_eq!(began.elapsed(), secs(2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn unlock_after_the_end_says_closed_and_the_lease_frees_the_name() {
     let store = Scripted::new();

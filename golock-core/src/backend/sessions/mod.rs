@@ -117,6 +117,8 @@ pub trait Opener: Send + Sync + 'static {
 /// ```
 pub struct Sessions<O: Opener> {
     pool: Pool<Opening<O>>,
+    /// Those that make room for these.
+    others: Option<Pool<Opening<O>>>,
 }
 
 impl<O: Opener> Sessions<O> {
@@ -126,9 +128,16 @@ impl<O: Opener> Sessions<O> {
         // The session used last is the one whose statements are prepared, and the least likely to have been closed meanwhile.
         let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(at_most.max(1)) };
         match Pool::builder(opening).config(config).build() {
-            Ok(pool) => Self { pool },
+            Ok(pool) => Self { pool, others: None },
             Err(error) => unreachable!("without timeouts no runtime is asked for: {error}"),
         }
+    }
+
+    /// Where the server has no room for one of these, idle ones of `others` are closed for it: what is held must not be lost because
+    /// acquires have taken all connections that there may be.
+    #[must_use]
+    pub fn preferred_to(self, others: &Self) -> Self {
+        Self { others: Some(others.pool.clone()), ..self }
     }
 
     /// A session, of which nobody else has the use until it is dropped: one that is open, else a new one.
@@ -142,7 +151,14 @@ impl<O: Opener> Sessions<O> {
     /// # Panics
     /// If opening does, and outside of a tokio runtime.
     pub async fn session(&self) -> Result<InUse<O>, StoreError> {
-        match self.pool.get().await {
+        let mut got = self.pool.get().await;
+        if let (Err(PoolError::Backend(error)), Some(others)) = (&got, &self.others)
+            && error.kind() == StoreErrorKind::Unavailable
+        {
+            close_idle(others);
+            got = self.pool.get().await;
+        }
+        match got {
             Ok(opened) => Ok(InUse { opened: Some(opened), fit: true, unanswered: None }),
             Err(PoolError::Backend(error)) => Err(error),
             Err(error) => {
@@ -172,8 +188,13 @@ impl<O: Opener> Sessions<O> {
 
     /// Closes those that are open and that nobody uses.
     pub fn close_idle(&self) {
-        self.pool.retain(|_, _| false);
+        close_idle(&self.pool);
     }
+}
+
+fn close_idle<O: Opener>(pool: &Pool<Opening<O>>) {
+    pool.retain(|_, _| false);
+    pool.manager().openings.close_left_behind();
 }
 
 impl<O: Opener> fmt::Debug for Sessions<O> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use super::{Opener, Sessions};
@@ -19,12 +19,15 @@ struct Counting {
     /// How many openings the server takes back, and how many it has been asked for.
     taken_back: usize,
     asked: AtomicUsize,
+    /// How many more the server has room for, if it has not for any number.
+    room: Option<Arc<Semaphore>>,
 }
 
 struct Session {
     /// How many were opened before it.
     number: usize,
     closed: Arc<AtomicBool>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// What calls fail with.
@@ -33,6 +36,7 @@ enum Failure {
     Harmless,
     Deadlock,
     Broken,
+    NoRoom,
 }
 
 impl Opener for Counting {
@@ -45,7 +49,9 @@ impl Opener for Counting {
         if self.asked.fetch_add(1, Ordering::Relaxed) < self.taken_back {
             return Err(Self::failed(Operation::Connect, Failure::Deadlock));
         }
-        Ok(Session { number: self.opened.fetch_add(1, Ordering::Relaxed), closed: Arc::default() })
+        let place = self.room.as_ref().map(|room| room.clone().try_acquire_owned()).transpose();
+        let _place = place.map_err(|_| Self::failed(Operation::Connect, Failure::NoRoom))?;
+        Ok(Session { number: self.opened.fetch_add(1, Ordering::Relaxed), closed: Arc::default(), _place })
     }
 
     fn is_open(session: &Session) -> bool {
@@ -53,7 +59,11 @@ impl Opener for Counting {
     }
 
     fn failed(operation: Operation, error: Failure) -> StoreError {
-        let kind = if error == Failure::Broken { Kind::Connection } else { Kind::Conflict };
+        let kind = match error {
+            Failure::Broken => Kind::Connection,
+            Failure::NoRoom => Kind::Unavailable,
+            Failure::Harmless | Failure::Deadlock => Kind::Conflict,
+        };
         StoreError::new(Self::BACKEND, operation, kind, "failed")
     }
 
@@ -91,6 +101,34 @@ async fn session_is_used_again_unless_a_call_has_broken_it() {
     assert_eq!(number(&sessions).await, 1);
     sessions.close_idle();
     assert_eq!(number(&sessions).await, 2);
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_idle_sessions_make_it_for_those_that_are_preferred() {
+    let room = Some(Arc::new(Semaphore::new(2)));
+    let sessions = || Sessions::new(Counting { room: room.clone(), ..Counting::default() }, 2, WITHIN);
+    let others = sessions();
+    let preferred = sessions().preferred_to(&others);
+    let (used, idle) = (others.session().await.unwrap(), others.session().await.unwrap());
+    assert!(
+        preferred.session().await.is_err_and(|error| error.kind() == Kind::Unavailable),
+        "all are in use"
+    );
+    drop(idle);
+    let _kept = preferred.session().await.unwrap();
+    assert!(others.session().await.is_err_and(|error| error.kind() == Kind::Unavailable), "they are not");
+    drop(used);
+    number(&others).await;
+}
+
+/// One that nobody waited for is idle as well.
+#[tokio::test(start_paused = true)]
+async fn what_was_left_behind_is_closed_with_the_idle() {
+    let sessions = Sessions::new(Counting { takes: WITHIN / 2, ..Counting::default() }, 1, WITHIN);
+    assert!(timeout(WITHIN / 4, sessions.session()).await.is_err());
+    sleep(WITHIN).await;
+    sessions.close_idle();
+    assert_eq!(number(&sessions).await, 1);
 }
 
 #[tokio::test]
