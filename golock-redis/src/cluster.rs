@@ -90,14 +90,14 @@ impl Cluster {
 }
 
 impl Known {
-    /// All that can be asked: those that were named, of which none may be left, and those that were found. Those that are gone are asked if
-    /// there are no others.
+    /// All that can be asked: those that were named, of which none may be left, and those that were found. Those that are gone come
+    /// last: they may be back, and of the others none may be left that nobody has asked yet.
     fn nodes(&self, named: &[Server]) -> Vec<Server> {
         let found = self.map.as_ref().map_or_else(BTreeSet::new, |map| map.primaries());
         let found = found.into_iter().filter(|node| !named.contains(node));
         let (gone, here): (Vec<_>, Vec<_>) =
             named.iter().cloned().chain(found).partition(|node| self.gone.contains(node));
-        if here.is_empty() { gone } else { here }
+        [here, gone].concat()
     }
 }
 

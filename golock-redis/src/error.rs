@@ -30,8 +30,10 @@ pub(crate) fn open_failed(error: DriverError, uses_tls: bool) -> StoreError {
         let why = "the server does not know HELLO: Redis 6 or newer is needed, under the command's own name";
         return failure(Operation::Connect, StoreErrorKind::Configuration, why);
     }
-    // Invalid data is what rustls calls a certificate, or an answer, that it does not accept.
-    let is_tls = uses_tls && ["kind: InvalidData", "tls"].iter().any(|words| error.details().contains(words));
+    // Invalid data is what rustls calls a certificate, or an answer, that it does not accept. That the connection ended before there was
+    // any says nothing of TLS.
+    let says = |words: &str| error.details().contains(words);
+    let is_tls = uses_tls && (says("kind: InvalidData") || says("tls") && !says("kind: UnexpectedEof"));
     match is_tls {
         true => failure(Operation::Connect, StoreErrorKind::Tls, error),
         false => call_failed(Operation::Connect, error),
@@ -48,6 +50,11 @@ pub(crate) fn is_no_primary(error: &DriverError) -> bool {
     error.details().contains("READONLY ") || error.details().contains("MASTERDOWN ")
 }
 
+/// The server writes nothing while it has too few replicas: they may have gone over to another primary.
+pub(crate) fn is_left_by_replicas(error: &DriverError) -> bool {
+    error.details().starts_with("NOREPLICAS ")
+}
+
 /// The server answered, with an error: the connection can be used again.
 pub(crate) fn is_answer(error: &DriverError) -> bool {
     reply_kind(error.details()).is_some_and(|kind| kind != StoreErrorKind::Connection)
@@ -61,7 +68,9 @@ fn reply_kind(reply: &str) -> Option<StoreErrorKind> {
         "NOAUTH" | "WRONGPASS" => Kind::Authentication,
         "NOPERM" => Kind::Permission,
         "READONLY" => Kind::ReadOnly,
+        // As Redis 6 says it, of the script's first write.
         "ERR" if reply.contains("-READONLY ") => Kind::ReadOnly,
+        "ERR" if reply.contains("-OOM ") || reply.contains("-MISCONF ") => Kind::Unavailable,
         "LOADING" | "MASTERDOWN" | "BUSY" | "TRYAGAIN" | "OOM" | "MISCONF" | "NOREPLICAS" => {
             Kind::Unavailable
         }
@@ -126,6 +135,10 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", Kind::Unavailable),
             ("MASTERDOWN Link with MASTER is down", Kind::Unavailable),
             ("OOM command not allowed when used memory > 'maxmemory'.", Kind::Unavailable),
+            (
+                "ERR Error running script (call to f_1): @user_script:9: @user_script: 9: -OOM command not allowed",
+                Kind::Unavailable,
+            ),
             ("CLUSTERDOWN Hash slot not served", Kind::Connection),
             ("MOVED 3999 127.0.0.1:6381", Kind::Configuration),
             ("WRONGTYPE Operation against a key holding the wrong kind of value", Kind::SchemaMissing),
@@ -147,6 +160,14 @@ mod tests {
         let error = open_failed(DriverError::new(ErrorKind::Unknown, said), false);
         assert_eq!(error.kind(), Kind::Configuration);
         assert!(!format!("{error:?} {}", error.source().unwrap()).contains("sesame"));
+    }
+
+    #[test]
+    fn a_connection_that_ends_says_nothing_of_tls() {
+        let opening = |details| open_failed(DriverError::new(ErrorKind::IO, details), true).kind();
+        let ended = r#"Custom { kind: UnexpectedEof, error: "tls handshake eof" }"#;
+        assert_eq!(opening(ended), Kind::Connection);
+        assert_eq!(opening("Custom { kind: InvalidData, error: InvalidCertificate(Expired) }"), Kind::Tls);
     }
 
     #[test]

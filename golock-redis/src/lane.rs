@@ -86,7 +86,8 @@ impl Lane {
             None => {
                 let session = self.session(None).await?;
                 let Landed { replies, replicas } = self.run_on(&session, asked, false, &calls).await?;
-                let told = |reply: Result<_, _>| reply.map_err(|error| call_failed(operation, error));
+                let told =
+                    |reply: Result<_, _>| reply.map_err(|error| self.servers.call_failed(operation, error));
                 Landed { replies: replies.into_iter().map(told).collect(), replicas }
             }
         };

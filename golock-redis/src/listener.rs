@@ -30,6 +30,7 @@ pub(crate) fn wakeups(servers: Arc<Servers>, prefix: Prefix) -> Wakeups {
 
 struct Listener {
     link: Link,
+    in_cluster: bool,
     messages: Receiver<Message>,
 }
 
@@ -39,7 +40,7 @@ impl Listener {
         let link = servers.connect(None).await?;
         let messages = link.client().message_rx();
         subscribe(&link, &prefix.channel()).await.map_err(|error| call_failed(Operation::Connect, error))?;
-        Ok(Self { link, messages })
+        Ok(Self { link, in_cluster: servers.cluster().is_some(), messages })
     }
 
     /// `None` when the connection has ended, or the server says nothing.
@@ -48,7 +49,8 @@ impl Listener {
             match timeout(SILENCE, self.link.unless_over(self.messages.recv())).await {
                 Ok(message) => break message?,
                 // One that is frozen keeps its connections, and the other nodes of a Cluster go on without it.
-                Err(_) => drop(self.link.ask("PING", &[]).await.ok()?),
+                Err(_) if self.hears().await => {}
+                Err(_) => return None,
             }
         };
         match message {
@@ -60,6 +62,18 @@ impl Listener {
             Err(RecvError::Lagged(_)) => Some(Wakeup::Listening),
             Err(RecvError::Closed) => None,
         }
+    }
+
+    /// Whether the server is there, and, if it is a node, in a Cluster: one that was taken out of it answers, and is told of nothing.
+    ///
+    /// It is asked twice, for to fred the first answer is that to what `subscribe` asked last.
+    async fn hears(&self) -> bool {
+        let ask = || match self.in_cluster {
+            true => self.link.ask("CLUSTER", &["SLOTS"]),
+            false => self.link.ask("PING", &[]),
+        };
+        let answer = tokio::select! { answer = ask() => answer, answer = ask() => answer };
+        answer.is_ok_and(|answer| !matches!(answer, Value::Array(slots) if slots.is_empty()))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use fred::error::Error as DriverError;
 use fred::types::Value;
 use fred::types::config::{Server, ServerConfig};
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::cluster::Cluster;
-use crate::error::{call_failed, failure};
+use crate::error::{call_failed, failure, is_no_primary};
 use crate::link::Link;
 use crate::setup::Setup;
 
@@ -29,6 +30,18 @@ impl Servers {
     /// What is known of the Cluster, if it is one.
     pub(crate) fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_ref()
+    }
+
+    pub(crate) fn has_sentinels(&self) -> bool {
+        matches!(self.setup.config().server, ServerConfig::Sentinel { .. })
+    }
+
+    /// A call that the one server failed. That it is no primary any more will pass where sentinels know who is.
+    pub(crate) fn call_failed(&self, operation: Operation, error: DriverError) -> StoreError {
+        match self.has_sentinels() && is_no_primary(&error) {
+            true => failure(operation, StoreErrorKind::Unavailable, error),
+            false => call_failed(operation, error),
+        }
     }
 
     /// Connects to this node of a Cluster. No node: to the one server that there is, the primary that a sentinel names, or any node that

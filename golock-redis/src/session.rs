@@ -12,7 +12,7 @@ use golock_core::backend::ServerClock;
 use golock_core::store::{Operation, StoreError, StoreErrorKind};
 
 use crate::answers::Reply;
-use crate::error::{call_failed, failure, is_answer, is_no_primary};
+use crate::error::{call_failed, failure, is_answer, is_left_by_replicas, is_no_primary};
 use crate::lane::Replicas;
 use crate::link::{Link, ended};
 use crate::scripts::Script;
@@ -22,6 +22,8 @@ pub(crate) struct Session {
     link: Link,
     /// All keys are on one node: many calls of a script may be one command.
     one_node: bool,
+    /// Sentinels may know of another primary.
+    has_sentinels: bool,
     clock: ServerClock,
     within: Duration,
     health: Mutex<Health>,
@@ -83,9 +85,9 @@ impl Session {
         may_evict: bool,
     ) -> Result<Self, StoreError> {
         let (link, within) = (servers.connect(node).await?, servers.setup().within());
-        let one_node = node.is_none();
-        let session =
-            Self { link, one_node, clock: ServerClock::default(), within, health: Mutex::default() };
+        let (one_node, has_sentinels) = (node.is_none(), servers.has_sentinels());
+        let (clock, health) = (ServerClock::default(), Mutex::default());
+        let session = Self { link, one_node, has_sentinels, clock, within, health };
         let asked = try_join(session.read_clock(), session.info()).await;
         let ((), info) = asked.map_err(|error| call_failed(Operation::Connect, error))?;
         check(&info, one_node, may_evict)?;
@@ -141,7 +143,9 @@ impl Session {
             self.clock.read(asked, answered, shown);
         }
         // The same address may lead to another server by now, but this connection never will.
-        if replies.iter().any(|reply| reply.as_ref().is_err_and(is_no_primary)) {
+        let is_elsewhere =
+            |error: &_| is_no_primary(error) || self.has_sentinels && is_left_by_replicas(error);
+        if replies.iter().any(|reply| reply.as_ref().is_err_and(is_elsewhere)) {
             *self.health() = Health::Broken;
         }
         let replicas = replicas.transpose().map(|confirmed| confirmed.and_then(|number| number.as_i64()));
@@ -273,6 +277,11 @@ fn check(info: &str, one_node: bool, may_evict: bool) -> Result<(), StoreError> 
         let why = "the server is a node of a Cluster: redis-cluster://";
         return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
     }
+    // What has this node's address now knows nothing of what the Cluster holds: who has its slots is to be asked anew.
+    if !one_node && field("cluster_enabled") == "0" {
+        let why = "the server is no node of a Cluster (any more)";
+        return Err(failure(Operation::Connect, StoreErrorKind::Unavailable, why));
+    }
     // That of a Cluster says who is the primary.
     if one_node && field("role") == "slave" {
         let why = "the server is a replica: role:slave";
@@ -321,5 +330,12 @@ mod tests {
         assert_eq!(check(info, true, false).unwrap_err().kind(), Kind::Configuration);
         assert!(check(info, false, false).is_ok(), "it says who has the keys");
         assert!(check("# Cluster\r\ncluster_enabled:0\r\n", true, false).is_ok());
+    }
+
+    /// Its address may have been given to a server that has nothing to do with the Cluster.
+    #[test]
+    fn servers_of_their_own_are_refused_where_a_node_was_named() {
+        let error = check("# Cluster\r\ncluster_enabled:0\r\n", false, false).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable, "another node may be asked");
     }
 }

@@ -1,5 +1,6 @@
 //! How connections are opened, and to which server, where several are named.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -143,7 +144,7 @@ impl Setup {
     /// another.
     ///
     /// # Errors
-    /// What one of them failed with; preferably not that it may pass by itself.
+    /// What one of them failed with. That is final only if it is with all of them: as long as one may be well later, so may this.
     pub(crate) async fn any_of<T, Answer>(
         &self,
         servers: &[Server],
@@ -154,20 +155,29 @@ impl Setup {
     {
         let patience = self.within / u32::try_from(servers.len().clamp(1, SILENT)).unwrap_or(1);
         let (begun, first) = (Instant::now(), self.first.load(Ordering::Relaxed));
-        let mut why: Option<StoreError> = None;
+        let (mut passing, mut lasting, mut asked) = (None, None, 0);
         for turn in (first..first + servers.len()).take_while(|_| begun.elapsed() < self.within) {
             self.first.store(turn + 1, Ordering::Relaxed);
-            let asked = ask(servers[turn % servers.len()].clone(), patience);
-            match connected_within(patience, BACKEND, "it says nothing", asked).await {
+            asked += 1;
+            let answer = ask(servers[turn % servers.len()].clone(), patience);
+            match connected_within(patience, BACKEND, "it says nothing", answer).await {
                 Ok(answer) => {
                     self.first.store(turn, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                Err(error) if why.as_ref().is_some_and(|why| !why.is_transient()) => drop(error),
-                Err(error) => why = Some(error),
+                Err(error) if error.is_transient() => passing = Some(error),
+                Err(error) => lasting = Some(error),
             }
         }
-        let nobody = || failure(Operation::Connect, StoreErrorKind::Configuration, "no server is named");
-        Err(why.unwrap_or_else(nobody))
+        Err(match (passing, lasting) {
+            (Some(passing), None) => passing,
+            (None, Some(lasting)) if asked == servers.len() => lasting,
+            (_, Some(lasting)) => {
+                let why = lasting.source().map(ToString::to_string).unwrap_or_default();
+                let why = format!("one server: {}: {why}; the others can't be asked", lasting.kind());
+                failure(Operation::Connect, StoreErrorKind::Unavailable, why)
+            }
+            (None, None) => failure(Operation::Connect, StoreErrorKind::Configuration, "no server is named"),
+        })
     }
 }

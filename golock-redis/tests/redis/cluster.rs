@@ -12,7 +12,7 @@ use golock_redis::fred::util::redis_keyslot;
 
 use crate::own::Own;
 use crate::servers::everything;
-use crate::{acquisition, grant, name, release, take, why};
+use crate::{LONG, acquisition, grant, name, release, take, why};
 
 /// The arguments of a server that is to be a node.
 pub(crate) const NODE: [&str; 2] = ["--cluster-enabled", "yes"];
@@ -166,6 +166,23 @@ pub(crate) async fn a_node_that_is_frozen_costs_only_its_own_leases(a: &Own) {
     let options = LockOptions::new(ON_A).wait(Duration::from_secs(10));
     locker.lock(options).await.unwrap().unlock().await.unwrap();
     assert_eq!(lost(&on_a), [""; 0]);
+}
+
+/// Of those that nobody has asked since, none may be left.
+pub(crate) async fn a_node_that_was_gone_is_asked_again(a: &Own) {
+    let b = a.another(&NODE).await;
+    let url = cluster(a, &b).await;
+    for node in [a, &b] {
+        node.run(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]).await;
+    }
+    let store = RedisStore::builder().request_timeout(Duration::from_secs(1)).connect(&url).await.unwrap();
+    for node in [a, &b] {
+        node.as_ref().pause().await.unwrap();
+    }
+    store.acquire(&[acquisition(&name(ON_A), grant())]).await.unwrap_err();
+    a.as_ref().unpause().await.unwrap();
+    let served = async { while store.acquire(&[acquisition(&name(ON_A), grant())]).await.is_err() {} };
+    tokio::time::timeout(LONG, served).await.unwrap();
 }
 
 pub(crate) async fn a_subscription_that_is_refused_is_not_taken_for_one(a: &Own) {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use golock_conformance::Pause;
-use golock_core::store::StoreErrorKind;
+use golock_core::store::{LockStore, StoreErrorKind};
 use golock_core::{LockOptions, LostReason};
 use golock_redis::RedisStore;
 
 use crate::own::Own;
 use crate::server::Admin;
-use crate::{name, take, why};
+use crate::{acquisition, grant, name, release, take, why};
 
 const AWHILE: Duration = Duration::from_millis(20);
 
@@ -66,6 +66,49 @@ pub(crate) async fn a_sentinel_that_says_nothing_is_passed_over(primary: &Own) {
         let store =
             RedisStore::builder().request_timeout(Duration::from_secs(2)).connect(&url).await.unwrap();
         take(&store, &name(&format!("job {at}"))).await;
+    }
+}
+
+/// It was demoted, or its replicas have left it for another, and nothing ended its connections.
+pub(crate) async fn a_server_that_is_not_written_to_any_more_is_left(primary: &Own) {
+    let sentinel = primary.sentinel().await;
+    let next = primary.another(&[]).await;
+    for (server, other, refuse) in [
+        (primary, &next, &["CONFIG", "SET", "min-replicas-to-write", "1"][..]),
+        (&next, primary, &["REPLICAOF", &primary.host().await, "6379"]),
+    ] {
+        let monitor = async |server: &Own| {
+            sentinel.run(&["SENTINEL", "REMOVE", "main"]).await;
+            sentinel.run(&["SENTINEL", "MONITOR", "main", &server.host().await, "6379", "1"]).await;
+        };
+        monitor(server).await;
+        let url = format!("redis-sentinel://{}:6379?sentinelServiceName=main", sentinel.host().await);
+        let store = RedisStore::connect(&url).await.unwrap();
+        let (before, job) = (name("before"), name(refuse[0]));
+        let (id, _) = take(&store, &before).await;
+        release(&store, &before, id).await;
+        monitor(other).await;
+        server.run(refuse).await;
+        let error = store.acquire(&[acquisition(&job, grant())]).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", why(&error));
+        other.run(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
+        take(&store, &job).await;
+        assert_ne!(other.run(&["EXISTS", &format!("golock:{}", refuse[0])]).await, "0", "it is there");
+    }
+}
+
+/// While the others can't be asked, one that was set up wrongly is no reason to give up.
+pub(crate) async fn a_sentinel_that_knows_nothing_is_not_the_last_word(primary: &Own) {
+    let sentinel = primary.sentinel().await;
+    let host = sentinel.host().await;
+    for wrong in [
+        "sentinelServiceName=mian",
+        "sentinelServiceName=main&sentinelUsername=nobody&sentinelPassword=sesame",
+    ] {
+        let url = format!("redis-sentinel://{host}:6379?node=127.0.0.1:1&{wrong}");
+        let error = RedisStore::connect(&url).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", why(&error));
+        assert!(["mian", "WRONGPASS"].iter().any(|said| why(&error).contains(said)), "{}", why(&error));
     }
 }
 

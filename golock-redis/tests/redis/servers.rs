@@ -183,6 +183,36 @@ pub(crate) async fn a_password_that_was_changed_is_told(server: &Own) {
     assert_eq!(error.kind(), StoreErrorKind::Authentication, "{}", why(&error));
 }
 
+/// Whoever says nothing for half a minute is asked whether it is there: the connection is as old as ever afterwards.
+pub(crate) async fn a_listener_that_hears_nothing_goes_on_listening(server: &Own) {
+    let store = RedisStore::builder()
+        .request_timeout(Duration::from_millis(500))
+        .connect(server.url())
+        .await
+        .unwrap();
+    let mut wakeups = store.wakeups().unwrap();
+    assert_eq!(wakeups.next().await, Some(Wakeup::Listening));
+    let is_old = async || {
+        let clients = server.run(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
+        let age = clients.split(' ').find_map(|field| field.strip_prefix("age=")?.parse::<u64>().ok());
+        age.expect("somebody listens") >= 33
+    };
+    let aged = async {
+        while !is_old().await {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::select! {
+        () = aged => {}
+        wakeup = wakeups.next() => panic!("{wakeup:?}"),
+    }
+    let job = name("job");
+    let (id, _) = take(&store, &job).await;
+    store.mark_waiting(&[MarkRequest::new(job.clone(), LONG)]).await.unwrap();
+    release(&store, &job, id).await;
+    assert_eq!(wakeups.next().await, Some(Wakeup::Freed(job)));
+}
+
 pub(crate) async fn an_applications_client_lends_its_settings_and_no_connection(server: &Own) {
     // Neither connected nor ever used.
     let client = Client::new(Config::from_url(&format!("{}/3", server.url())).unwrap(), None, None, None);
