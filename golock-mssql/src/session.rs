@@ -1,6 +1,7 @@
 //! Sessions: opened with golock's settings.
 
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -24,12 +25,14 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// At most `size` sessions, opened when they are needed. A statement waits for a row up to `lock_timeout`.
+    /// At most `size` sessions, opened when they are needed. A statement waits for a row up to `lock_timeout`. `was_there`: the
+    /// store's own, for all its lanes.
     pub(crate) fn new(
         config: &Config,
         size: usize,
         request_timeout: Duration,
         lock_timeout: Duration,
+        was_there: &Arc<AtomicBool>,
     ) -> Self {
         let mut config = config.clone();
         config.command_timeout(Some(request_timeout));
@@ -38,8 +41,13 @@ impl Lane {
         config.readonly(false);
         let lock_timeout = lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let settings = statements::session(i32::try_from(lock_timeout).unwrap_or(i32::MAX));
-        let access = Access { config, settings, was_there: AtomicBool::new(false) };
+        let access = Access { config, settings, was_there: was_there.clone() };
         Self { sessions: Sessions::new(access, size, request_timeout) }
+    }
+
+    /// If the server has no room for more connections, those of `others` that nobody uses make it.
+    pub(crate) fn preferred_to(self, others: &Self) -> Self {
+        Self { sessions: self.sessions.preferred_to(&others.sessions) }
     }
 
     /// Runs one statement, in one round trip; its rows are those of its first result.
@@ -70,7 +78,7 @@ struct Access {
     /// What a new session is told.
     settings: String,
     /// A session was opened once.
-    was_there: AtomicBool,
+    was_there: Arc<AtomicBool>,
 }
 
 impl Access {

@@ -1,6 +1,7 @@
 //! The store: each operation is one statement (a batch of T-SQL), in one round trip on an open session.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use golock_core::backend::{Creation, Table, connected_within, each_by_itself, micros, page_by_page};
@@ -87,19 +88,22 @@ impl MssqlStore {
 
     pub(crate) fn over(config: &Config, table: &Table, options: &MssqlStoreBuilder) -> Self {
         let timeout = options.request_timeout;
-        let lane = |sessions, lock_timeout| Lane::new(config, sessions, timeout, lock_timeout);
+        let was_there = Arc::default();
+        let lane = |sessions, lock_timeout| Lane::new(config, sessions, timeout, lock_timeout, &was_there);
+        // An acquire and a release wait for locks in three places at most.
+        let acquiring = lane(options.acquire_sessions, timeout / 4);
+        let keeping = |sessions, lock_timeout| lane(sessions, lock_timeout).preferred_to(&acquiring);
         Self {
             table: table.clone(),
             statements: Statements::new(table),
             creation: Creation::new(options.create_table),
             request_timeout: timeout,
-            // An acquire and a release wait for locks in three places at most.
-            acquiring: lane(options.acquire_sessions, timeout / 4),
             // Each goes by itself: on as many as acquires have, so that a few locked rows don't hold up all others.
-            releasing: lane(options.acquire_sessions.max(KEEPING_SESSIONS), timeout / 4),
+            releasing: keeping(options.acquire_sessions.max(KEEPING_SESSIONS), timeout / 4),
             // A batch may wait for row after row, until its session is closed for that; it fails as a whole, and is tried in
             // parts: soon.
-            renewing: lane(KEEPING_SESSIONS, timeout / 10),
+            renewing: keeping(KEEPING_SESSIONS, timeout / 10),
+            acquiring,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Statements of a tool that looks at a server besides locking on it: on a session as golock's own are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use golock_core::StoreError;
@@ -19,7 +20,7 @@ impl ToolSessions {
     /// # Errors
     /// [`StoreError`] if the URL can't be right.
     pub fn at(url: &str, within: Duration) -> Result<Self, StoreError> {
-        Ok(Self(Lane::new(&url::parse(url)?, 1, within, within)))
+        Ok(Self(Lane::new(&url::parse(url)?, 1, within, within, &Arc::default())))
     }
 
     /// The rows of one statement.

@@ -75,8 +75,8 @@ impl MysqlStoreBuilder {
         self
     }
 
-    /// How many sessions acquires (and an operator's calls) may use. Default: 4. Releases have as many of their own, and
-    /// renewals two. All are opened only when they are needed.
+    /// How many sessions acquires (and an operator's calls) may use. Default: 4. Releases have as many of their own (and
+    /// no fewer than two), and renewals two. All are opened only when they are needed.
     pub fn acquire_sessions(mut self, sessions: usize) -> Self {
         self.acquire_sessions = sessions;
         self

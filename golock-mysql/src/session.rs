@@ -39,6 +39,11 @@ impl Lane {
         Self { sessions: Sessions::new(Access { opts: own(opts), settings }, size, request_timeout) }
     }
 
+    /// If the server has no room for more connections, those of `others` that nobody uses make it.
+    pub(crate) fn preferred_to(self, others: &Self) -> Self {
+        Self { sessions: self.sessions.preferred_to(&others.sessions) }
+    }
+
     /// Sends statements, all of them at once, and returns what the server said to each.
     ///
     /// They may be sent twice: after a deadlock, and, if that makes no difference to the answer, when the session proves to have

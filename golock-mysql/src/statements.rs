@@ -163,10 +163,13 @@ impl Statements {
         )
     }
 
-    /// `at_once`: the lease ends now, else when it would have.
-    pub(crate) fn fence(&self, name: &LockName, at_once: bool) -> String {
+    /// Two statements, of which the second tells the time. `at_once`: the lease ends now, else when it would have. After `deadline` the
+    /// first does nothing.
+    pub(crate) fn fence(&self, name: &LockName, at_once: bool, deadline: i64) -> String {
         let ends = if at_once { "UTC_TIMESTAMP(6)" } else { "expires_at" };
-        self.made(&self.fence, &[("name", &bytes(name.as_bytes())), ("ends", ends)])
+        let (name, deadline) = (bytes(name.as_bytes()), deadline.to_string());
+        let filled = [("name", &*name), ("ends", ends), ("deadline", &*deadline)];
+        self.made(&self.fence, &filled) + " " + &clock()
     }
 
     pub(crate) fn inspect(&self, name: &LockName) -> String {
@@ -285,8 +288,8 @@ mod tests {
             statements.release(&release),
             statements.release_many(&[release.clone(), release.clone()]),
             statements.hand_over(&HandOverRequest::new(release, acquire), 7),
-            statements.fence(&name, false),
-            statements.fence(&name, true),
+            statements.fence(&name, false, 0),
+            statements.fence(&name, true, 0),
             statements.inspect(&name),
             statements.list(&ListRequest::new("DROP", 1).after(name.clone())),
             statements.create,

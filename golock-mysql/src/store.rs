@@ -24,8 +24,8 @@ use crate::statements::{AFTER, BEFORE, Locked, Statements, clock};
 /// The most requests in one call: 10,000 leases of 30 s are renewed by less than two statements a second.
 const MAX_BATCH: usize = 700;
 
-/// How many sessions renewals may use: if one hangs, the next call has another.
-const RENEW_SESSIONS: usize = 2;
+/// How many sessions renewals may use, and releases at least: if one hangs, the next call has another.
+const KEEPING_SESSIONS: usize = 2;
 
 /// How long renewals and releases wait for a row that another transaction has locked: they are tried again.
 const KEEPING_LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -120,14 +120,16 @@ impl MysqlStore {
 
     pub(crate) fn over(opts: &Opts, table: &Table, options: &MysqlStoreBuilder) -> Self {
         let lane = |sessions, lock_wait| Lane::new(opts, sessions, lock_wait, options.request_timeout);
+        let acquiring = lane(options.acquire_sessions, options.request_timeout / 2);
+        let keeping = |sessions| lane(sessions, KEEPING_LOCK_WAIT).preferred_to(&acquiring);
         Self {
             table: table.clone(),
             statements: Statements::new(table),
             creation: Creation::new(options.create_table),
             request_timeout: options.request_timeout,
-            acquiring: lane(options.acquire_sessions, options.request_timeout / 2),
-            renewing: lane(RENEW_SESSIONS, KEEPING_LOCK_WAIT),
-            releasing: lane(options.acquire_sessions, KEEPING_LOCK_WAIT),
+            renewing: keeping(KEEPING_SESSIONS),
+            releasing: keeping(options.acquire_sessions.max(KEEPING_SESSIONS)),
+            acquiring,
             clock: ServerClock::default(),
             patience: Mutex::new(()),
         }
@@ -150,14 +152,16 @@ impl MysqlStore {
     }
 
     /// What the rows of an acquire, or of [`clock`], say of the server's clock.
-    fn read_clock(&self, replies: &[Reply]) {
+    fn read_clock(&self, replies: &[Reply]) -> Option<i64> {
         let answered = Instant::now();
         let row = replies.iter().rev().find_map(|reply| Some((reply.asked, reply.rows.first()?)));
-        match row.and_then(|(asked, row)| Some((asked, row.get_opt(row.len() - 1)?.ok()?))) {
+        let told = row.and_then(|(asked, row)| Some((asked, row.get_opt(row.len() - 1)?.ok()?)));
+        match told {
             Some((asked, shown)) => self.clock.read(asked, answered, shown),
             // Nor was one made: it came too late, for all that is known of the clock.
             None => self.clock.forget(),
         }
+        told.map(|(_, shown)| shown)
     }
 
     /// Sends statements; if the table is not there, creates it and sends them again.
@@ -191,9 +195,14 @@ impl MysqlStore {
     }
 
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        let text = self.statements.fence(name, operation == Operation::ForceUnlock);
+        let deadline = self.deadline(&self.acquiring).await?;
+        let text = self.statements.fence(name, operation == Operation::ForceUnlock, deadline);
         let replies = self.call(&self.acquiring, operation, &text).await?;
         let token = replies.first().filter(|reply| reply.affected > 0).map(|reply| reply.last_insert_id);
+        if token.is_none() && self.read_clock(&replies).is_none_or(|shown| shown > deadline) {
+            let why = "it reached the server after its time, and nothing was done";
+            return Err(failure(operation, StoreErrorKind::Unavailable, why));
+        }
         Ok(token.and_then(|token| i64::try_from(token).ok()).map(FencingToken::new))
     }
 

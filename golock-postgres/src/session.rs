@@ -39,6 +39,11 @@ impl Lane {
         Self { sessions: Sessions::new(access, size, request_timeout) }
     }
 
+    /// If the server has no room for more connections, those of `others` that nobody uses make it.
+    pub(crate) fn preferred_to(self, others: &Self) -> Self {
+        Self { sessions: self.sessions.preferred_to(&others.sessions) }
+    }
+
     /// Runs one statement, in one round trip once it is prepared on the session.
     pub(crate) async fn query(
         &self,

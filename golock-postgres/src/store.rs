@@ -93,14 +93,16 @@ impl PostgresStore {
 
     pub(crate) fn over(pool: &Pool, table: &Table, options: &PostgresStoreBuilder) -> Self {
         let lane = |sessions| Lane::new(pool, sessions, options.request_timeout);
+        let acquiring = lane(options.acquire_sessions);
+        let keeping = || lane(KEEPING_SESSIONS).preferred_to(&acquiring);
         Self {
             table: table.clone(),
             statements: Statements::new(table),
             creation: Creation::new(options.create_table),
             request_timeout: options.request_timeout,
-            acquiring: lane(options.acquire_sessions),
-            renewing: lane(KEEPING_SESSIONS),
-            releasing: lane(KEEPING_SESSIONS),
+            renewing: keeping(),
+            releasing: keeping(),
+            acquiring,
             listener: None,
         }
     }

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         too_many_connections_are_transient,
         a_user_who_must_use_tls_can,
         network::acquires_that_come_too_late_take_nothing,
+        network::a_force_that_comes_too_late_takes_nothing_from_the_next,
         network::what_may_have_been_done_is_told_though_the_server_is_gone,
         batches::acquires_in_company_do_not_wait_for_locked_rows,
         batches::an_acquire_in_company_waits_for_a_row_that_another_makes,

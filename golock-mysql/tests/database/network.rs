@@ -50,6 +50,34 @@ pub(crate) async fn acquires_that_come_too_late_take_nothing(db: &Db) -> Result<
     Ok(())
 }
 
+/// Who held the lock when it was asked for is not who holds it when it comes through.
+pub(crate) async fn a_force_that_comes_too_late_takes_nothing_from_the_next(db: &Db) -> Result<(), BoxError> {
+    const WITHIN: Duration = MysqlStoreBuilder::MIN_REQUEST_TIMEOUT;
+    let proxy = Proxy::start(db.0.address()).await?;
+    let url = url_at(db.0.url(), proxy.address());
+    let store = MysqlStore::builder().request_timeout(WITHIN).connect(&url).await?;
+    let direct = db.store().await?;
+    let (name, holder) = (name("forced"), grant());
+    taken(&direct, &name, holder, LONG).await?;
+    proxy.hold(Direction::ToServer);
+    let late = async {
+        proxy.held(Direction::ToServer).await;
+        give_back(&direct, &name, holder).await?;
+        taken(&direct, &name, grant(), LONG).await?;
+        sleep(WITHIN).await;
+        proxy.let_go(Direction::ToServer);
+        Ok::<_, BoxError>(())
+    };
+    let (forced, outcome) = tokio::join!(store.force_unlock(&name), late);
+    outcome?;
+    let error = forced.expect_err("it came too late");
+    assert_eq!((error.kind(), error.operation()), (StoreErrorKind::Unavailable, Operation::ForceUnlock));
+    assert!(direct.inspect(&name).await?.is_some(), "taken from its holder");
+    assert!(store.force_unlock(&name).await?.is_some(), "in time");
+    assert_eq!(store.force_unlock(&name).await?, None);
+    Ok(())
+}
+
 /// New, free, new in company, free in company; and one that this grant holds.
 async fn names(store: &MysqlStore) -> Result<([LockName; 5], GrantId), StoreError> {
     let (names, holder) = (["new", "free", "new-too", "free-too", "held"].map(name), grant());

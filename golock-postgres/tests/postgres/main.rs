@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         sessions::stronger_durability_is_left_alone,
         sessions::weaker_durability_is_raised,
         sessions::fence_against_all_writes_is_respected,
+        sessions::acquires_make_room_for_renewals_and_releases,
         sessions::serialization_failure_is_retried_inside,
         sessions::pool_of_the_application_is_left_alone,
         sessions::pool_is_not_waited_for,

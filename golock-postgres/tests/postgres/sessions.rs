@@ -1,9 +1,10 @@
 //! Sessions: their settings, their failures, the application's pool, the driver's words.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use golock_conformance::servers::{Server, url_as};
-use golock_core::store::{LockStore, ReleaseAnswer, RenewRequest};
+use golock_core::store::{LockStore, ReleaseAnswer, ReleaseRequest, RenewRequest};
 use golock_core::{LockOptions, StoreErrorKind};
 use golock_postgres::PostgresStore;
 use golock_postgres::deadpool_postgres::tokio_postgres::NoTls;
@@ -86,6 +87,30 @@ async fn settings_seen(url: &str, defaults: &[&str]) -> String {
     drop((store, plain));
     admin.batch_execute(&format!("DROP TABLE {table}; DROP ROLE {role}")).await.unwrap();
     seen
+}
+
+/// What is held is kept and given back, though acquires have all connections that there may be.
+pub(crate) async fn acquires_make_room_for_renewals_and_releases(server: Arc<Server>) {
+    let (admin, role, table) = (session(server.url()).await, unique("role"), unique("crowded"));
+    let owner = PostgresStore::builder().table(&table).connect(server.url()).await.unwrap();
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'service' CONNECTION LIMIT 2; GRANT ALL ON {table} TO {role}"
+    );
+    admin.batch_execute(&sql).await.unwrap();
+    let url = url_as(server.url(), &role, "service");
+    let store = PostgresStore::builder().table(&table).connect(&url).await.unwrap();
+    let names = [name("one"), name("other")];
+    let ((id, token), _) = tokio::join!(take(&store, &names[0], "tester"), take(&store, &names[1], "tester"));
+    let renewal = [RenewRequest::new(names[0].clone(), id, token, LONG)];
+    let release = [ReleaseRequest::new(names[0].clone(), id, Duration::ZERO)];
+    // The server may need a moment until a connection that was closed counts no more.
+    let kept = async {
+        while store.renew(&renewal).await.is_err() {}
+        while store.release(&release).await.is_err() {}
+    };
+    tokio::time::timeout(LONG, kept).await.unwrap();
+    drop((store, owner));
+    admin.batch_execute(&format!("DROP TABLE {table}; DROP ROLE {role}")).await.unwrap();
 }
 
 pub(crate) async fn serialization_failure_is_retried_inside(server: Arc<Server>) {
