@@ -190,6 +190,7 @@ mod tests {
         let refused = store.ready().await.unwrap_err();
         assert!(refused.is_transient() && refused.took_no_effect(), "{refused:?}");
         let request = ListRequest::new("", 1);
-        assert!(store.list(&request).await.unwrap_err().is_transient(), "and so is its first call");
+        let refused = store.list(&request).await.unwrap_err();
+        assert!(refused.is_transient() && refused.took_no_effect(), "and so is its first call: {refused:?}");
     }
 }

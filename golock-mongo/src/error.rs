@@ -29,6 +29,9 @@ pub(crate) fn call_failed(operation: Operation, error: DriverError) -> StoreErro
         }
         kind => driver_kind(kind),
     };
+    // No server was found to send it to. The driver sends nothing twice, so nothing was sent before, either.
+    let unsent = matches!(&*error.kind, ErrorKind::ServerSelection { .. });
+    let operation = if unsent { Operation::Connect } else { operation };
     // Without the driver's labels and the bytes of the server's reply, which `DriverError` would print as well.
     failure(operation, kind, *error.kind)
 }

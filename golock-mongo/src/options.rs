@@ -38,8 +38,10 @@ pub(crate) fn ours(mut options: ClientOptions, limit: Duration, others: u32) -> 
     let acquiring = options.max_pool_size.filter(|size| *size > 0).unwrap_or(DEFAULT_POOL_SIZE);
     options.max_pool_size = Some(acquiring.saturating_add(others));
     options.min_pool_size = None;
+    // So that there is time left to say what is wrong: whoever asks gives up after the whole of it.
+    let selection = limit / 4 * 3;
     options.server_selection_timeout =
-        Some(options.server_selection_timeout.map_or(limit, |time| time.min(limit)));
+        Some(options.server_selection_timeout.map_or(selection, |time| time.min(selection)));
     options.connect_timeout = Some(options.connect_timeout.map_or(limit, |time| time.min(limit)));
     options.app_name.get_or_insert_with(|| "golock".to_owned());
     // Each command names its own concerns, and goes to the primary.
@@ -60,7 +62,8 @@ pub(crate) fn without_tls(options: &ClientOptions) -> Option<ClientOptions> {
         let mut plain = options.clone();
         plain.tls = None;
         plain.credential = None;
-        plain.server_selection_timeout = plain.server_selection_timeout.map(|limit| limit.min(PLAIN_WITHIN));
+        plain.server_selection_timeout =
+            plain.server_selection_timeout.map(|limit| (limit / 6).min(PLAIN_WITHIN));
         plain
     })
 }
@@ -125,7 +128,7 @@ mod tests {
                    &maxPoolSize=3&serverSelectionTimeoutMS=60000&connectTimeoutMS=100";
         let (options, acquiring) = ours(parse(url).await.unwrap(), Duration::from_secs(5), 2);
         assert_eq!((acquiring, options.max_pool_size), (3, Some(5)));
-        assert_eq!(options.server_selection_timeout, Some(Duration::from_secs(5)));
+        assert_eq!(options.server_selection_timeout, Some(Duration::from_millis(3_750)));
         assert_eq!(options.connect_timeout, Some(Duration::from_millis(100)));
         assert!(options.write_concern.is_none() && options.read_concern.is_none());
         assert!(options.selection_criteria.is_none());

@@ -1,4 +1,4 @@
-//! The store: each operation is one command, in one round trip; a purge is two a page.
+//! The store: each operation is one command, in one round trip; a purge is two a page, and what takes a lock from its holder two.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use golock_core::backend::{Record, each_by_itself, page_by_page};
 use golock_core::store::{
     AcquireAnswer, AcquireRequest, Capabilities, HandOverAnswer, HandOverRequest, ListRequest, LockInfo,
     LockStore, MarkRequest, Operation, ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest, StoreError,
-    Wakeups,
+    StoreErrorKind, Wakeups,
 };
 use golock_core::{FencingToken, LockName, async_trait};
 use mongodb::bson::{Document, doc};
@@ -16,7 +16,7 @@ use mongodb::options::ClientOptions;
 
 use crate::answers::{acquired, fenced, handed_over, record};
 use crate::builder::MongoStoreBuilder;
-use crate::error::BACKEND;
+use crate::error::{BACKEND, failure};
 use crate::renewals::MAX_BATCH;
 use crate::schema;
 use crate::session::{Change, Session, simple_collation};
@@ -25,6 +25,9 @@ use crate::wakeups;
 
 /// How many names a purge looks at in one command.
 const PURGE_PAGE: u32 = 10_000;
+
+/// How often a lock is looked at that is to be taken from its holder, and has another by then.
+const FENCES: usize = 4;
 
 /// Locks in a collection of MongoDB.
 ///
@@ -102,10 +105,21 @@ impl MongoStore {
         Ok(Record::released(record(found.as_ref()), request.grant))
     }
 
+    /// Taken from the grant that is seen to have it, and from no other: the command may be delivered long after it was given up.
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        let update = self.statements.fence(operation == Operation::ForceUnlock);
-        let change = Change::of(operation, name, update).only(self.statements.alive());
-        fenced(operation, self.session.change(&change).await?.as_ref())
+        for _ in 0..FENCES {
+            let seen = self.held(operation, doc! { "_id": name.as_str() }, 1).await?;
+            let Some(seen) = seen.first() else { return Ok(None) };
+            let mut of_it = doc! { "token": seen.token.get() };
+            of_it.extend(self.statements.alive());
+            let update = self.statements.fence(operation == Operation::ForceUnlock);
+            let change = Change::of(operation, name, update).only(of_it);
+            if let Some(found) = self.session.change(&change).await? {
+                return fenced(operation, Some(&found));
+            }
+        }
+        let why = "the lock went from one holder to the next each time";
+        Err(failure(operation, StoreErrorKind::Conflict, why))
     }
 
     async fn held(

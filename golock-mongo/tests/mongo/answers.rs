@@ -1,7 +1,7 @@
 //! What a server like MongoDB may answer: by a relay that meddles with the answers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -215,4 +215,34 @@ pub(crate) async fn upserts_that_collide_are_tried_again(server: Arc<Server>) {
     let error = store.acquire(&[wanted(&name("twice"), new_grant())]).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Conflict, "{}", said(&error));
     assert_eq!(collisions.load(Ordering::SeqCst), 4);
+}
+
+/// What takes a lock from its holder is about the grant that was seen, for it may come through when another has the lock.
+pub(crate) async fn a_lock_is_taken_from_the_holder_that_was_seen(server: Arc<Server>) {
+    let url = server.url();
+    let (tries, misses) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+    let (told, left) = (Arc::clone(&tries), Arc::clone(&misses));
+    let meddler = meddler(url, move |command| {
+        let Ok(query) = command.get_document("query") else { return Fate::Pass };
+        told.lock().unwrap().push(query.get_i64("token").ok());
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+            // As if another had it by now.
+            Ok(_) => Fate::Answered(doc! { "ok": 1.0, "value": null }),
+            Err(_) => Fate::Pass,
+        }
+    });
+    let meddler = meddler.await;
+    let builder = MongoStore::builder().database(DATABASE).collection(unique("fenced"));
+    let store = builder.connect(&url_at(url, meddler.address)).await.unwrap();
+    let job = name("job");
+    let (_, token) = take(&store, &job).await;
+    tries.lock().unwrap().clear();
+    misses.store(2, Ordering::SeqCst);
+    let fenced = store.force_unlock(&job).await.unwrap();
+    assert!(fenced > Some(token));
+    assert_eq!(*tries.lock().unwrap(), [Some(token.get()); 3]);
+    take(&store, &job).await;
+    misses.store(10, Ordering::SeqCst);
+    let error = store.revoke(&job).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Conflict, "{}", said(&error));
 }

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         answers::servers_that_refuse_upserts_are_served_in_two_steps,
         answers::a_failure_beside_what_was_done_does_not_say_that_nothing_was,
         answers::upserts_that_collide_are_tried_again,
+        answers::a_lock_is_taken_from_the_holder_that_was_seen,
         batches::many_leases_are_renewed_by_one_command,
         batches::each_loss_among_many_is_found_and_made_sure_of,
         batches::an_unacknowledged_batch_is_unknown,
