@@ -77,9 +77,10 @@ impl MongoStore {
     ) -> Result<RenewAnswer, StoreError> {
         match self.renew_one(request, limit).await {
             Err(error) if error.kind() == StoreErrorKind::Timeout => {
-                let answers = self.as_they_stand(std::slice::from_ref(request)).await?;
-                let stands = |answer: &RenewAnswer| !matches!(answer, RenewAnswer::Lost(_));
-                answers.into_iter().find(stands).ok_or(error)
+                let stands = self.as_they_stand(std::slice::from_ref(request)).await;
+                let answers = stands.map_err(StoreError::of_a_part)?;
+                let is_alive = |answer: &RenewAnswer| !matches!(answer, RenewAnswer::Lost(_));
+                answers.into_iter().find(is_alive).ok_or(error)
             }
             answer => answer,
         }

@@ -200,8 +200,10 @@ impl Session {
 
     async fn found(&self, operation: Operation, mut command: Document) -> Result<Vec<Document>, StoreError> {
         command.insert("collation", simple_collation());
-        // What a failover can't undo.
-        command.insert("readConcern", doc! { "level": "majority" });
+        // What a failover can't undo; but what a change is about to be made of, on condition that it is so, as new as it can be.
+        let is_looked_at = matches!(operation, Operation::Revoke | Operation::ForceUnlock);
+        let level = if is_looked_at { "local" } else { "majority" };
+        command.insert("readConcern", doc! { "level": level });
         command.insert("maxTimeMS", millis(self.server.limit()));
         let own = self.server.own().await?;
         let _turn = own.turn(operation).await;

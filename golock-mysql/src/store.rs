@@ -195,15 +195,22 @@ impl MysqlStore {
     }
 
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
-        let deadline = self.deadline(&self.acquiring).await?;
-        let text = self.statements.fence(name, operation == Operation::ForceUnlock, deadline);
-        let replies = self.call(&self.acquiring, operation, &text).await?;
-        let token = replies.first().filter(|reply| reply.affected > 0).map(|reply| reply.last_insert_id);
-        if token.is_none() && self.read_clock(&replies).is_none_or(|shown| shown > deadline) {
-            let why = "it reached the server after its time, and nothing was done";
-            return Err(failure(operation, StoreErrorKind::Unavailable, why));
+        let begun = Instant::now();
+        loop {
+            let deadline = self.deadline(&self.acquiring).await?;
+            let text = self.statements.fence(name, operation == Operation::ForceUnlock, deadline);
+            let replies = self.call(&self.acquiring, operation, &text).await?;
+            let fenced = replies.first().filter(|reply| reply.affected > 0).map(|reply| reply.last_insert_id);
+            let in_time = self.read_clock(&replies).is_some_and(|shown| shown <= deadline);
+            if fenced.is_some() || in_time {
+                return Ok(fenced.and_then(|token| i64::try_from(token).ok()).map(FencingToken::new));
+            }
+            // The server's clock was set forward, unless this was held up.
+            if begun.elapsed() >= self.request_timeout {
+                let why = "it reached the server after its time, and nothing was done";
+                return Err(failure(operation, StoreErrorKind::Unavailable, why));
+            }
         }
-        Ok(token.and_then(|token| i64::try_from(token).ok()).map(FencingToken::new))
     }
 
     async fn held(&self, operation: Operation, text: &str) -> Result<Vec<LockInfo>, StoreError> {

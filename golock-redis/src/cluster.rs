@@ -90,18 +90,18 @@ impl Cluster {
 }
 
 impl Known {
-    /// All that can be asked: those that were named, of which none may be left, and those that were found. Those that are gone come
-    /// last: they may be back, and of the others none may be left that nobody has asked yet.
-    fn nodes(&self, named: &[Server]) -> Vec<Server> {
+    /// All that can be asked: those that were named, of which none may be left, and those that were found. Besides, those that are gone: they
+    /// may be back, and of the others none may be left that nobody has asked since.
+    fn nodes(&self, named: &[Server]) -> [Vec<Server>; 2] {
         let found = self.map.as_ref().map_or_else(BTreeSet::new, |map| map.primaries());
         let found = found.into_iter().filter(|node| !named.contains(node));
         let (gone, here): (Vec<_>, Vec<_>) =
             named.iter().cloned().chain(found).partition(|node| self.gone.contains(node));
-        [here, gone].concat()
+        [here, gone]
     }
 }
 
-async fn told_by_any(setup: Arc<Setup>, nodes: Vec<Server>) -> Result<Arc<Map>, StoreError> {
+async fn told_by_any(setup: Arc<Setup>, [here, gone]: [Vec<Server>; 2]) -> Result<Arc<Map>, StoreError> {
     let setup = &*setup;
     let told_by = |node: Server, within| async move {
         let link = Link::open(setup, setup.at(&node), within).await?;
@@ -113,7 +113,7 @@ async fn told_by_any(setup: Arc<Setup>, nodes: Vec<Server>) -> Result<Arc<Map>, 
         }
         Ok(Arc::new(map))
     };
-    setup.any_of(&nodes, told_by).await
+    setup.any_of(&here, &gone, told_by).await
 }
 
 impl Map {

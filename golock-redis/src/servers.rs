@@ -53,7 +53,7 @@ impl Servers {
             (Some(node), ..) => to(node.clone(), within).await,
             (None, Some(cluster), _) => {
                 let nodes: Vec<_> = cluster.look(&self.setup).await?.primaries().into_iter().collect();
-                setup.any_of(&nodes, to).await
+                setup.any_of(&nodes, &[], to).await
             }
             (None, None, ServerConfig::Sentinel { hosts, service_name, username, password }) => {
                 let login = (username.as_ref(), password.as_ref());
@@ -62,7 +62,7 @@ impl Servers {
                     let link = to(primary(&sentinel, service_name).await?, within).await?;
                     is_primary(&link).await.map(|()| link)
                 };
-                setup.any_of(hosts, named_by).await
+                setup.any_of(hosts, &[], named_by).await
             }
             (None, None, _) => Link::open(setup, setup.config().clone(), within).await,
         }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
@@ -16,6 +16,7 @@ use golock_core::StoreError;
 use golock_core::backend::connected_within;
 use golock_core::store::{Operation, StoreErrorKind};
 use socket2::TcpKeepalive;
+use tokio::time::Instant;
 
 use crate::error::{BACKEND, failure};
 
@@ -139,30 +140,41 @@ impl Setup {
         self.first.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What comes of asking the servers one after the other until one knows. One that is frozen or unreachable, and says nothing, takes
-    /// a part of the time that connecting may take: and whoever asks next, also because this future was dropped, begins with
-    /// another.
+    /// What comes of asking the servers one after the other until one knows, and at last those that are `gone`. One that is frozen or
+    /// unreachable, and says nothing, takes a part of the time that connecting may take: and whoever asks next, also because this
+    /// future was dropped, begins with another.
     ///
     /// # Errors
     /// What one of them failed with. That is final only if it is with all of them: as long as one may be well later, so may this.
     pub(crate) async fn any_of<T, Answer>(
         &self,
         servers: &[Server],
+        gone: &[Server],
         ask: impl Fn(Server, Duration) -> Answer,
     ) -> Result<T, StoreError>
     where
         Answer: Future<Output = Result<T, StoreError>>,
     {
-        let patience = self.within / u32::try_from(servers.len().clamp(1, SILENT)).unwrap_or(1);
+        let all = servers.len() + gone.len();
+        let patience = self.within / u32::try_from(all.clamp(1, SILENT)).unwrap_or(1);
         let (begun, first) = (Instant::now(), self.first.load(Ordering::Relaxed));
+        let in_turn = |of: &[Server], nr: usize| of[(first + nr) % of.len()].clone();
         let (mut passing, mut lasting, mut asked) = (None, None, 0);
-        for turn in (first..first + servers.len()).take_while(|_| begun.elapsed() < self.within) {
-            self.first.store(turn + 1, Ordering::Relaxed);
+        for nr in 0..all {
+            // If all say nothing there is time for one that is gone.
+            let (server, needed) = match nr.checked_sub(servers.len()) {
+                None if gone.is_empty() => (in_turn(servers, nr), Duration::ZERO),
+                None => (in_turn(servers, nr), patience),
+                Some(nr) => (in_turn(gone, nr), Duration::ZERO),
+            };
+            if begun.elapsed() + needed >= self.within {
+                continue;
+            }
+            self.first.store(first + nr + 1, Ordering::Relaxed);
             asked += 1;
-            let answer = ask(servers[turn % servers.len()].clone(), patience);
-            match connected_within(patience, BACKEND, "it says nothing", answer).await {
+            match connected_within(patience, BACKEND, "it says nothing", ask(server, patience)).await {
                 Ok(answer) => {
-                    self.first.store(turn, Ordering::Relaxed);
+                    self.first.store(first + nr, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Err(error) if error.is_transient() => passing = Some(error),
@@ -171,7 +183,7 @@ impl Setup {
         }
         Err(match (passing, lasting) {
             (Some(passing), None) => passing,
-            (None, Some(lasting)) if asked == servers.len() => lasting,
+            (None, Some(lasting)) if asked == all => lasting,
             (_, Some(lasting)) => {
                 let why = lasting.source().map(ToString::to_string).unwrap_or_default();
                 let why = format!("one server: {}: {why}; the others can't be asked", lasting.kind());
@@ -179,5 +191,82 @@ impl Setup {
             }
             (None, None) => failure(Operation::Connect, StoreErrorKind::Configuration, "no server is named"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Mutex;
+
+    use fred::types::config::{Config, ConnectionConfig, Server};
+    use golock_core::StoreError;
+    use golock_core::store::{Operation, StoreErrorKind as Kind};
+
+    use super::{Setup, failure};
+
+    /// Which answer, which refuse for good, which for now; the others say nothing.
+    struct Asked {
+        setup: Setup,
+        asked: Mutex<Vec<u16>>,
+    }
+
+    impl Asked {
+        fn new() -> Self {
+            Self {
+                setup: Setup::new(Config::default(), ConnectionConfig::default()),
+                asked: Mutex::default(),
+            }
+        }
+
+        async fn any_of(&self, here: &[u16], gone: &[u16]) -> (Result<u16, Kind>, Vec<u16>) {
+            let [here, gone] = [here, gone]
+                .map(|ports| ports.iter().map(|port| Server::new("server", *port)).collect::<Vec<_>>());
+            let ask = |server: Server, _| async move {
+                self.asked.lock().unwrap().push(server.port);
+                let refused = |kind| Err::<u16, StoreError>(failure(Operation::Connect, kind, "refused"));
+                match server.port {
+                    port @ 10..20 => Ok(port),
+                    20..30 => refused(Kind::Configuration),
+                    30..40 => refused(Kind::Connection),
+                    _ => pending().await,
+                }
+            };
+            let outcome = self.setup.any_of(&here, &gone, ask).await;
+            (outcome.map_err(|error| error.kind()), std::mem::take(&mut *self.asked.lock().unwrap()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_answered_is_asked_first_and_who_is_gone_last() {
+        let asked = Asked::new();
+        assert_eq!(asked.any_of(&[30, 10, 11], &[12]).await, (Ok(10), vec![30, 10]));
+        asked.setup.begin_with_another();
+        for _ in 0..3 {
+            assert_eq!(asked.any_of(&[30, 10, 11], &[12]).await, (Ok(11), vec![11]));
+        }
+        assert_eq!(asked.any_of(&[30, 31], &[12]).await.0, Ok(12));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_say_nothing_there_is_time_for_one_that_is_gone() {
+        assert_eq!(Asked::new().any_of(&[1, 2, 3, 4], &[10]).await, (Ok(10), vec![1, 2, 10]));
+        let asked = Asked::new();
+        assert_eq!(asked.any_of(&[1, 2, 3, 10], &[]).await, (Err(Kind::Timeout), vec![1, 2, 3]));
+        assert_eq!(
+            asked.any_of(&[1, 2, 3, 10], &[]).await,
+            (Ok(10), vec![10]),
+            "the next goes on from there"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_final_if_all_have_refused() {
+        let kind = async |here: &[u16], gone: &[u16]| Asked::new().any_of(here, gone).await.0.unwrap_err();
+        assert_eq!(kind(&[20, 21], &[]).await, Kind::Configuration);
+        assert_eq!(kind(&[20, 30], &[]).await, Kind::Unavailable);
+        assert_eq!(kind(&[20], &[30]).await, Kind::Unavailable);
+        assert_eq!(kind(&[30, 31], &[]).await, Kind::Connection);
+        assert_eq!(kind(&[], &[]).await, Kind::Configuration);
     }
 }

@@ -285,10 +285,14 @@ impl Keeper {
             RenewAnswer::Lost(reason) => Err(*reason),
         };
         // Given back meanwhile: nobody believes in it any more.
-        let Some(holding) = self.leases.get(&request.grant) else { return Err(LostReason::Expired) };
+        let Some(holding) = self.leases.get_mut(&request.grant) else { return Err(LostReason::Expired) };
         match confirmed {
             Ok(confirmed) => holding.lease.confirm(&confirmed),
-            Err(reason) => holding.lease.lose(reason),
+            Err(reason) => {
+                // Nothing makes it alive again.
+                holding.over = holding.over.min(now);
+                holding.lease.lose(reason);
+            }
         }
         if let Some(deadline) = holding.lease.deadline() {
             self.look_no_later(request.grant, deadline);

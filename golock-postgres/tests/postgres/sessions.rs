@@ -103,12 +103,14 @@ pub(crate) async fn acquires_make_room_for_renewals_and_releases(server: Arc<Ser
     let ((id, token), _) = tokio::join!(take(&store, &names[0], "tester"), take(&store, &names[1], "tester"));
     let renewal = [RenewRequest::new(names[0].clone(), id, token, LONG)];
     let release = [ReleaseRequest::new(names[0].clone(), id, Duration::ZERO)];
+    let next = [wanted(&name("next"), grant(), "tester")];
     // The server may need a moment until a connection that was closed counts no more.
-    let kept = async {
+    let served = async {
         while store.renew(&renewal).await.is_err() {}
         while store.release(&release).await.is_err() {}
+        while store.acquire(&next).await.is_err() {}
     };
-    tokio::time::timeout(LONG, kept).await.unwrap();
+    tokio::time::timeout(LONG, served).await.unwrap();
     drop((store, owner));
     admin.batch_execute(&format!("DROP TABLE {table}; DROP ROLE {role}")).await.unwrap();
 }

@@ -133,8 +133,9 @@ impl<O: Opener> Sessions<O> {
         }
     }
 
-    /// Where the server has no room for one of these, idle ones of `others` are closed for it: what is held must not be lost because
-    /// acquires have taken all connections that there may be.
+    /// Where the server has no room for one of these, an idle one of `others` is closed for it: what is held must not be lost because
+    /// acquires have taken all connections that there may be. What is opened in its place is closed after its use, so that they may have it
+    /// back.
     #[must_use]
     pub fn preferred_to(self, others: &Self) -> Self {
         Self { others: Some(others.pool.clone()), ..self }
@@ -151,15 +152,15 @@ impl<O: Opener> Sessions<O> {
     /// # Panics
     /// If opening does, and outside of a tokio runtime.
     pub async fn session(&self) -> Result<InUse<O>, StoreError> {
-        let mut got = self.pool.get().await;
+        let (mut got, mut lent) = (self.pool.get().await, false);
         if let (Err(PoolError::Backend(error)), Some(others)) = (&got, &self.others)
             && error.kind() == StoreErrorKind::Unavailable
         {
-            close_idle(others);
-            got = self.pool.get().await;
+            make_room(others);
+            (got, lent) = (self.pool.get().await, true);
         }
         match got {
-            Ok(opened) => Ok(InUse { opened: Some(opened), fit: true, unanswered: None }),
+            Ok(opened) => Ok(InUse { opened: Some(opened), fit: true, lent, unanswered: None }),
             Err(PoolError::Backend(error)) => Err(error),
             Err(error) => {
                 let why = error.to_string();
@@ -188,13 +189,18 @@ impl<O: Opener> Sessions<O> {
 
     /// Closes those that are open and that nobody uses.
     pub fn close_idle(&self) {
-        close_idle(&self.pool);
+        self.pool.retain(|_, _| false);
+        self.pool.manager().openings.close_left_behind();
     }
 }
 
-fn close_idle<O: Opener>(pool: &Pool<Opening<O>>) {
-    pool.retain(|_, _| false);
-    pool.manager().openings.close_left_behind();
+/// Closes one that is idle, if there is one; else what nobody waits for.
+fn make_room<O: Opener>(pool: &Pool<Opening<O>>) {
+    let mut closed = false;
+    pool.retain(|_, _| std::mem::replace(&mut closed, true));
+    if !closed {
+        pool.manager().openings.close_left_behind();
+    }
 }
 
 impl<O: Opener> fmt::Debug for Sessions<O> {
@@ -210,6 +216,8 @@ impl<O: Opener> fmt::Debug for Sessions<O> {
 pub struct InUse<O: Opener> {
     opened: Option<Object<Opening<O>>>,
     fit: bool,
+    /// It has the place of another, which it gives back.
+    lent: bool,
     /// Since when a call is without an answer.
     unanswered: Option<Instant>,
 }
@@ -253,7 +261,7 @@ impl<O: Opener> InUse<O> {
 
 impl<O: Opener> Drop for InUse<O> {
     fn drop(&mut self) {
-        let Some(opened) = self.opened.take().filter(|_| !self.fit) else { return };
+        let Some(opened) = self.opened.take().filter(|_| !self.fit || self.lent) else { return };
         // Where the server or the way to it is gone, and nobody said so, it is gone for the others as well: each of them would cost
         // a caller all its time. One that was answered meanwhile is well.
         let silent = self.unanswered.filter(|since| since.elapsed() >= SILENCE);

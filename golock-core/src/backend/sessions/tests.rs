@@ -115,10 +115,13 @@ async fn where_there_is_no_room_idle_sessions_make_it_for_those_that_are_preferr
         "all are in use"
     );
     drop(idle);
-    let _kept = preferred.session().await.unwrap();
-    assert!(others.session().await.is_err_and(|error| error.kind() == Kind::Unavailable), "they are not");
+    let kept = preferred.session().await.unwrap();
+    assert!(others.session().await.is_err_and(|error| error.kind() == Kind::Unavailable), "they make none");
+    drop(kept);
+    let _again = others.session().await.unwrap();
+    assert!(preferred.session().await.is_err());
     drop(used);
-    number(&others).await;
+    assert_eq!(number(&preferred).await, 1);
 }
 
 /// One that nobody waited for is idle as well.
