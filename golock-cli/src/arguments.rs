@@ -314,6 +314,8 @@ pub(crate) fn wrong(error: clap::Error) -> Result<u8, Failure> {
     }
     let said = error.to_string();
     let (what, _) = said.split_once("\n\n").unwrap_or((&said, ""));
+    // What stands in the wrong place is repeated: it may be a URL with its password.
+    let what = if what.contains("://") { "a URL is in the wrong place: --store URL" } else { what };
     Err(Failure::usage(format!("{} (see golock --help)", what.trim_start_matches("error: "))))
 }
 

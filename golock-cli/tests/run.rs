@@ -261,6 +261,12 @@ fn what_can_not_be_is_refused_in_one_line() {
     }
     let told = place.said("--store nosuch://user:sesame@host run nightly -- true");
     assert!(!told.failed(64).contains("sesame"));
+    for misplaced in
+        ["postgres://user:sesame@host/db ls", "run nightly postgres://user:sesame@host/db -- true"]
+    {
+        let told = place.said(misplaced);
+        assert!(!told.failed(64).contains("sesame"), "{misplaced}");
+    }
     let mut long = place.golock("run");
     long.args([&"x".repeat(256), "--", "true"]);
     Said::by(long).failed(64);

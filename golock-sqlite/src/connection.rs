@@ -86,6 +86,11 @@ impl Opener {
     }
 
     fn set_up(&self, connection: &Connection) -> Result<(), StoreError> {
+        if has_another_name(&self.path) {
+            let path = self.path.display();
+            let why = format!("{path} has another name, a hard link: by each SQLite would have other locks");
+            return Err(failure(Operation::Connect, StoreErrorKind::Configuration, why));
+        }
         let not_set_up = |error| not_opened(&self.path, self.create.is_some(), error);
         connection.busy_handler(Some(limits::wait_a_moment)).map_err(not_set_up)?;
         connection.progress_handler(STEPS, Some(limits::are_over)).map_err(not_set_up)?;
@@ -151,6 +156,18 @@ impl FileId {
     fn of(_: &Path) -> Option<Self> {
         None
     }
+}
+
+/// SQLite finds what stands beside the file by the file's name: who opens it by another has a log and locks of its own.
+#[cfg(unix)]
+fn has_another_name(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|file| file.nlink() > 1)
+}
+
+#[cfg(not(unix))]
+fn has_another_name(_: &Path) -> bool {
+    false
 }
 
 /// Puts the file into write-ahead mode, in which it then stays; `None`: it can't be.

@@ -77,6 +77,10 @@ fn kind(error: &Error) -> StoreErrorKind {
         | ErrorCode::SchemaChanged => Kind::Conflict,
         ErrorCode::OperationInterrupted => Kind::Timeout,
         ErrorCode::DiskFull | ErrorCode::OutOfMemory => Kind::Unavailable,
+        // The file was deleted, and what stands beside it is still in use.
+        ErrorCode::SystemIoFailure if extended(error) == Some(ffi::SQLITE_IOERR_SHORT_READ) => {
+            Kind::Unavailable
+        }
         ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied | ErrorCode::CannotOpen => {
             Kind::Permission
         }

@@ -100,7 +100,9 @@ impl SqliteStore {
         let statements = Arc::new(Statements::new(table));
         let lane = |name, settings| {
             let create = options.create_table.then(|| statements.schema.clone());
-            let look = format!("SELECT 1 FROM {table} LIMIT 0");
+            let look = format!(
+                "SELECT name, grant_id, released_grant, lock_by, token, locked_at, expires_at FROM {table} LIMIT 0"
+            );
             let opener = Opener { path: path.clone(), create, look, settings };
             Lane::new(name, opener, Arc::clone(&statements), options.request_timeout)
         };

@@ -214,11 +214,14 @@ async fn the_schema_is_all_that_has_to_be_run() {
     assert_eq!(why(&store).await.kind(), StoreErrorKind::SchemaMissing, "there is no file");
     let nowhere = SqliteStore::builder().create_table(false).build(place.file("nowhere/locks.db")).unwrap();
     assert_eq!(why(&nowhere).await.kind(), StoreErrorKind::SchemaMissing, "nor a directory");
-    Connection::open(&file).unwrap().execute_batch("CREATE TABLE other (x)").unwrap();
-    assert_eq!(why(&store).await.kind(), StoreErrorKind::SchemaMissing, "there is no table");
-    let mode =
-        Connection::open(&file).unwrap().query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
-    assert_eq!(mode.unwrap(), "delete", "what is not ours is left as it was");
+    for others in ["CREATE TABLE other (x)", "CREATE TABLE golock (name, x)"] {
+        Connection::open(&file).unwrap().execute_batch(others).unwrap();
+        assert_eq!(why(&store).await.kind(), StoreErrorKind::SchemaMissing, "there is no table of ours");
+        let other = Connection::open(&file).unwrap();
+        let mode = other.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        assert_eq!(mode.unwrap(), "delete", "what is not ours is left as it was");
+    }
+    Connection::open(&file).unwrap().execute_batch("DROP TABLE golock").unwrap();
 
     Connection::open(&file).unwrap().execute_batch(&store.schema()).unwrap();
     taken(&store, &name("wanted"), grant(), LONG).await;
@@ -244,6 +247,19 @@ async fn what_is_wrong_with_a_file_is_told() {
         assert!(source.contains(said), "{file}: {source}");
     }
     assert!(!place.file("nowhere").exists());
+}
+
+/// SQLite would have other locks by each of them.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_with_two_names_is_refused() {
+    let (place, store) = opened("linked").await;
+    taken(&store, &name("job"), grant(), LONG).await;
+    fs::hard_link(place.file("locks.db"), place.file("other.db")).unwrap();
+    let error = why(&SqliteStore::new(place.file("other.db")).unwrap()).await;
+    assert_eq!(error.kind(), StoreErrorKind::Configuration, "{error:?}");
+    fs::remove_file(place.file("other.db")).unwrap();
+    SqliteStore::new(place.file("locks.db")).unwrap().ready().await.unwrap();
 }
 
 async fn opened(what: &str) -> (Place, Arc<SqliteStore>) {

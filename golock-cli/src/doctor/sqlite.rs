@@ -103,13 +103,16 @@ fn schema(connection: &Connection, site: &Site, findings: &mut Findings) -> rusq
 /// Locks between processes are the file system's.
 #[cfg(target_os = "linux")]
 fn file_system(path: &Path, findings: &mut Findings) -> Result<(), BoxError> {
-    const NETWORKED: [(i64, &str); 6] = [
+    const FUSE: i64 = 0x6573_5546;
+    const NETWORKED: [(i64, &str); 8] = [
         (0x6969, "NFS"),
         (0x517b, "SMB"),
         (0xff53_4d42, "CIFS"),
         (0xfe53_4d42, "SMB2"),
         (0x0102_1997, "9p"),
         (0x00c3_6400, "Ceph"),
+        (0x0bd0_0bd0, "Lustre"),
+        (0x786f_4256, "VirtualBox's shared folder"),
     ];
     #[allow(clippy::useless_conversion, reason = "its type is another on other machines")]
     let kind = i64::try_from(rustix::fs::statfs(path)?.f_type).unwrap_or(0) & 0xffff_ffff;
@@ -118,6 +121,12 @@ fn file_system(path: &Path, findings: &mut Findings) -> Result<(), BoxError> {
             "file system",
             format!("{name}: it has neither the locks nor the shared memory that SQLite rests on"),
             "put the file on a disk of this machine, or take a server for a store",
+        ),
+        // virtiofs among them.
+        None if kind == FUSE => findings.warning(
+            "file system",
+            "FUSE: it may be another machine's",
+            "put the file on a disk of this machine, unless you know that only processes of this machine use it",
         ),
         None => findings.good("file system", "of this machine"),
     }

@@ -63,7 +63,7 @@ pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
     };
     let end = match Job::start(arguments, &lock) {
         Ok(job) => job.last(&lock, &mut signals).await,
-        Err(failure) => Err(failure),
+        Err(failure) => ended_with(failure, &mut signals).await,
     };
     let name = lock.name().clone();
     let given_back = lock.unlock().await;
@@ -88,6 +88,17 @@ pub(crate) async fn run(store: &Store, arguments: &Run) -> Result<u8, Failure> {
         }
     }
 }
+
+/// A signal that reached the watchdog, too, before that had left golock's group: it is what has ended both.
+async fn ended_with(failure: Failure, signals: &mut Signals) -> Result<End, Failure> {
+    match timeout(SIGNALLED_WITHIN, signals.next_that_ends()).await {
+        Ok(signal) => Ok(End { code: code_of(signal), by_us: false }),
+        Err(_) => Err(failure),
+    }
+}
+
+/// How soon after its watchdog golock hears of a signal to both.
+const SIGNALLED_WITHIN: Duration = Duration::from_millis(100);
 
 /// How long what may have been granted to nobody may take to be given back: by an acquire that was interrupted, or whose answer was
 /// lost.
@@ -252,6 +263,10 @@ impl Job {
                         self.tell(Order::Begin);
                     }
                     Some(Word::Ended { code, by_us }) => return Ok(End { code, by_us }),
+                    None if self.group.is_none() => {
+                        let failure = Failure::internal("the watchdog ended before the command began");
+                        return ended_with(failure, signals).await;
+                    }
                     None => return Err(self.without_watchdog().await),
                 },
                 reason = &mut lost, if self.lost.is_none() => {
@@ -311,9 +326,7 @@ impl Job {
 
     /// Somebody has killed the watchdog: the command ends too, for golock might be next.
     async fn without_watchdog(self) -> Failure {
-        let Some(group) = self.group else {
-            return Failure::internal("the watchdog ended before the command began");
-        };
+        let Some(group) = self.group else { return Failure::internal("the watchdog was killed") };
         // Its first process is now a child of this one, and has not been waited for.
         group.kill();
         let gone = async {

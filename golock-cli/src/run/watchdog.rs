@@ -57,7 +57,7 @@ pub(crate) async fn watch(arguments: Watchdog) -> Result<(), Failure> {
                 Some(order) => watch.obey(order),
                 None => {
                     golock = None;
-                    watch.end(watch.until);
+                    watch.end_forsaken();
                 }
             },
             _ = children.recv() => watch.bury(),
@@ -96,6 +96,8 @@ struct Watch {
     gate: Option<(UnixStream, OwnedFd)>,
     /// All must have ended by then.
     until: Moment,
+    /// When golock has passed on that it is to end.
+    told_at: Option<Moment>,
     /// When the group was asked to end.
     asked_at: Option<Moment>,
     killed_at: Option<Moment>,
@@ -118,6 +120,7 @@ impl Watch {
             grace: arguments.grace,
             gate: Some((ours, stdin)),
             until,
+            told_at: None,
             asked_at: None,
             killed_at: None,
             ended: None,
@@ -137,7 +140,10 @@ impl Watch {
             Order::Signal(signal) => {
                 match Signal::from_named_raw(signal) {
                     // A stopped command would never hear of it.
-                    Some(Signal::TERM) => self.group.terminate(),
+                    Some(Signal::TERM) => {
+                        self.told_at = self.told_at.or(Some(Moment::now()));
+                        self.group.terminate();
+                    }
                     Some(signal) => self.group.signal(signal),
                     None => {}
                 }
@@ -149,6 +155,12 @@ impl Watch {
     fn end(&mut self, at: Moment) {
         self.until = self.until.min(at).min(Moment::now().plus(self.grace));
         self.ask();
+    }
+
+    /// golock is gone. If it was to end, whoever has killed it has let it the grace before: this is all that there is.
+    fn end_forsaken(&mut self) {
+        let grace_over = self.told_at.map(|at| at.plus(self.grace));
+        self.end(grace_over.map_or(self.until, |over| self.until.min(over)));
     }
 
     fn ask(&mut self) {
