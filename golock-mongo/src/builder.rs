@@ -50,7 +50,7 @@ impl MongoStoreBuilder {
     }
 
     /// How long a command may run: 1 ms and more. Default: 5 s. The server ends it after this time (`maxTimeMS`), and
-    /// so the wait for a majority (`wtimeout`); finding a server and connecting to it may take as long.
+    /// so the wait for a majority (`wtimeout`); finding a server may take three quarters of it, and connecting as long.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
@@ -62,6 +62,8 @@ impl MongoStoreBuilder {
     /// It takes the options and not a `Client`, for a client doesn't tell its options, and no connection of the
     /// application's is used: renewals must not wait until its queries and change streams give one back. Of the
     /// options, read and write concern, read preference and retries are replaced by those that locks need;
+    /// `server_selection_timeout` is three quarters of the request timeout at most, `connect_timeout` no more than it, and
+    /// `min_pool_size` is not used;
     /// `max_pool_size` (10 by default) bounds what acquires use, beside a few connections for everything else.
     ///
     /// # Errors
