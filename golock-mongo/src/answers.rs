@@ -105,13 +105,13 @@ pub(crate) fn handed_over(found: &Found, request: &HandOverRequest) -> HandOverA
     HandOverAnswer::new(ReleaseAnswer::Released, next)
 }
 
-/// `found`: as it is after the name was taken from its holder, if it had one.
-pub(crate) fn fenced(doing: Operation, found: Option<&Found>) -> Result<Option<FencingToken>, StoreError> {
+/// `record`: as it is after the name was taken from its holder.
+pub(crate) fn fenced(doing: Operation, record: &Record) -> Result<FencingToken, StoreError> {
     let at_once = doing == Operation::ForceUnlock;
-    match record(found) {
-        Some(record) if record.grant.is_some() || (at_once && record.is_alive()) => Err(exhausted(doing)),
-        record => Ok(record.map(|record| record.token)),
+    if record.grant.is_some() || (at_once && record.is_alive()) {
+        return Err(exhausted(doing));
     }
+    Ok(record.token)
 }
 
 pub(crate) fn record(found: Option<&Found>) -> Option<&Record> {

@@ -108,18 +108,22 @@ impl MongoStore {
     /// Taken from the grant that is seen to have it, and from no other: the command may be delivered long after it was given up.
     async fn fence(&self, operation: Operation, name: &LockName) -> Result<Option<FencingToken>, StoreError> {
         for _ in 0..FENCES {
-            let seen = self.held(operation, doc! { "_id": name.as_str() }, 1).await?;
-            let Some(seen) = seen.first() else { return Ok(None) };
+            let Some(seen) = self.look(operation, name).await? else { return Ok(None) };
             let mut of_it = doc! { "token": seen.token.get() };
             of_it.extend(self.statements.alive());
             let update = self.statements.fence(operation == Operation::ForceUnlock);
             let change = Change::of(operation, name, update).only(of_it);
             if let Some(found) = self.session.change(&change).await? {
-                return fenced(operation, Some(&found));
+                return fenced(operation, &found.record).map(Some);
             }
         }
         let why = "the lock went from one holder to the next each time";
         Err(failure(operation, StoreErrorKind::Conflict, why))
+    }
+
+    /// Who holds the name.
+    async fn look(&self, operation: Operation, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
+        Ok(self.held(operation, doc! { "_id": name.as_str() }, 1).await?.into_iter().next())
     }
 
     async fn held(
@@ -186,8 +190,7 @@ impl LockStore for MongoStore {
     }
 
     async fn inspect(&self, name: &LockName) -> Result<Option<LockInfo>, StoreError> {
-        let found = self.held(Operation::Inspect, doc! { "_id": name.as_str() }, 1).await?;
-        Ok(found.into_iter().next())
+        self.look(Operation::Inspect, name).await
     }
 
     async fn list(&self, request: &ListRequest) -> Result<Vec<LockInfo>, StoreError> {

@@ -158,16 +158,16 @@ impl Setup {
         let all = servers.len() + gone.len();
         let patience = self.within / u32::try_from(all.clamp(1, SILENT)).unwrap_or(1);
         let (begun, first) = (Instant::now(), self.first.load(Ordering::Relaxed));
+        // If all say nothing there is time for one that is gone.
+        let kept_back = if gone.is_empty() { Duration::ZERO } else { patience };
         let in_turn = |of: &[Server], nr: usize| of[(first + nr) % of.len()].clone();
         let (mut passing, mut lasting, mut asked) = (None, None, 0);
         for nr in 0..all {
-            // If all say nothing there is time for one that is gone.
-            let (server, needed) = match nr.checked_sub(servers.len()) {
-                None if gone.is_empty() => (in_turn(servers, nr), Duration::ZERO),
-                None => (in_turn(servers, nr), patience),
+            let (server, kept_back) = match nr.checked_sub(servers.len()) {
+                None => (in_turn(servers, nr), kept_back),
                 Some(nr) => (in_turn(gone, nr), Duration::ZERO),
             };
-            if begun.elapsed() + needed >= self.within {
+            if begun.elapsed() + kept_back >= self.within {
                 continue;
             }
             self.first.store(first + nr + 1, Ordering::Relaxed);

@@ -263,11 +263,13 @@ impl Job {
                         self.tell(Order::Begin);
                     }
                     Some(Word::Ended { code, by_us }) => return Ok(End { code, by_us }),
-                    None if self.group.is_none() => {
-                        let failure = Failure::internal("the watchdog ended before the command began");
-                        return ended_with(failure, signals).await;
-                    }
-                    None => return Err(self.without_watchdog().await),
+                    None => return match self.group {
+                        Some(group) => Err(without_watchdog(group).await),
+                        None => {
+                            let failure = Failure::internal("the watchdog ended before the command began");
+                            ended_with(failure, signals).await
+                        }
+                    },
                 },
                 reason = &mut lost, if self.lost.is_none() => {
                     self.lost = Some(reason);
@@ -323,19 +325,18 @@ impl Job {
         }
         End { code: LOST, by_us: true }
     }
+}
 
-    /// Somebody has killed the watchdog: the command ends too, for golock might be next.
-    async fn without_watchdog(self) -> Failure {
-        let Some(group) = self.group else { return Failure::internal("the watchdog was killed") };
-        // Its first process is now a child of this one, and has not been waited for.
-        group.kill();
-        let gone = async {
-            while !group.is_empty() {
-                while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-                let _ = timeout(Duration::from_millis(10), group.empty()).await;
-            }
-        };
-        let _ = timeout(GONE_WITHIN, gone).await;
-        Failure::internal("the watchdog was killed: the command was ended")
-    }
+/// Somebody has killed the watchdog: the command ends too, for golock might be next.
+async fn without_watchdog(group: Group) -> Failure {
+    // Its first process is now a child of this one, and has not been waited for.
+    group.kill();
+    let gone = async {
+        while !group.is_empty() {
+            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+            let _ = timeout(Duration::from_millis(10), group.empty()).await;
+        }
+    };
+    let _ = timeout(GONE_WITHIN, gone).await;
+    Failure::internal("the watchdog was killed: the command was ended")
 }

@@ -141,7 +141,7 @@ impl Watch {
                 match Signal::from_named_raw(signal) {
                     // A stopped command would never hear of it.
                     Some(Signal::TERM) => {
-                        self.told_at = self.told_at.or(Some(Moment::now()));
+                        self.told_at.get_or_insert_with(Moment::now);
                         self.group.terminate();
                     }
                     Some(signal) => self.group.signal(signal),
@@ -159,8 +159,7 @@ impl Watch {
 
     /// golock is gone. If it was to end, whoever has killed it has let it the grace before: this is all that there is.
     fn end_forsaken(&mut self) {
-        let grace_over = self.told_at.map(|at| at.plus(self.grace));
-        self.end(grace_over.map_or(self.until, |over| self.until.min(over)));
+        self.end(self.told_at.map_or(self.until, |at| at.plus(self.grace)));
     }
 
     fn ask(&mut self) {

@@ -7,7 +7,8 @@ use tracing::{debug, warn};
 
 use super::env::Tick;
 use super::keeper::Keeper;
-use super::line::{Head, Known, Local, Waiter};
+use super::line::{Head, Known, Waiter};
+use super::local::Local;
 use super::outbox::parts;
 use crate::store::{AcquireAnswer, AcquireRequest, MarkRequest, Operation, StoreError, StoreErrorKind};
 use crate::{Error, GrantId, LockName};

@@ -192,9 +192,10 @@ impl Keeper {
             Ok(answers) => {
                 for (request, answer) in requests.iter().zip(answers) {
                     let passed = self.now().since(sent);
-                    let part =
-                        if extended_nothing(request, &answer, passed) { RETRY_AFTER } else { RENEW_AFTER };
-                    let _ = self.confirm(request, sent, &answer);
+                    let part = match self.confirm(request, sent, &answer) {
+                        Ok(false) => RETRY_AFTER,
+                        Ok(true) | Err(_) => RENEW_AFTER,
+                    };
                     self.renew_later(request.grant, (request.lease / part).saturating_sub(passed));
                 }
             }
@@ -247,12 +248,12 @@ impl Keeper {
         let outcome = match answer {
             Ok(answer) => match self.confirm(request, sent, &answer) {
                 Err(reason) => Err(Error::Lost { name, reason }),
-                Ok(()) if extended_nothing(request, &answer, self.now().since(sent)) => {
+                Ok(false) => {
                     let why = "another transaction has locked the row: the lease lasts as long as before";
                     let source = self.calls.failed(Operation::Renew, StoreErrorKind::Conflict, why);
                     Err(Error::Store { name: Some(name), source })
                 }
-                Ok(()) => Ok(()),
+                Ok(true) => Ok(()),
             },
             Err(source) => {
                 let lost_by = self.leases.get(&request.grant).and_then(|holding| holding.lease.lost_by());
@@ -265,14 +266,15 @@ impl Keeper {
         let _ = reply.send(outcome);
     }
 
-    /// A renewal was answered.
+    /// A renewal was answered: whether it has extended the lease.
     fn confirm(
         &mut self,
         request: &RenewRequest,
         sent: Tick,
         answer: &RenewAnswer,
-    ) -> Result<(), LostReason> {
+    ) -> Result<bool, LostReason> {
         let now = self.now();
+        let extends = !extended_nothing(request, answer, now.since(sent));
         let confirmed = match answer {
             RenewAnswer::Renewed { remaining } => Ok(Confirmed {
                 sent,
@@ -280,7 +282,7 @@ impl Keeper {
                 deadline: self.deadline(sent, *remaining, request.lease),
                 whole: self.deadline(sent, *remaining, *remaining),
                 over: now.after(*remaining),
-                extends: !extended_nothing(request, answer, now.since(sent)),
+                extends,
             }),
             RenewAnswer::Lost(reason) => Err(*reason),
         };
@@ -296,7 +298,7 @@ impl Keeper {
         }
         if let Some(deadline) = holding.lease.deadline() {
             self.look_no_later(request.grant, deadline);
-            return Ok(());
+            return Ok(extends);
         }
         let reason = holding.lease.lost_by().unwrap_or(LostReason::Expired);
         self.stop_holding(request.grant);

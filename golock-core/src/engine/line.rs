@@ -9,6 +9,7 @@ use tracing::debug;
 use super::command::Reply;
 use super::env::Tick;
 use super::keeper::Keeper;
+use super::local::Local;
 use super::strangers::Strangers;
 use super::telemetry::Series;
 use super::timers::Timer;
@@ -61,13 +62,6 @@ pub(super) enum Head {
     Asking(GrantId),
     Marking,
     Sleeping,
-}
-
-/// What a grant of this very locker does with a name.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Local {
-    Holds(GrantId),
-    GivesBack(GrantId),
 }
 
 #[derive(Default)]
@@ -174,29 +168,6 @@ impl Keeper {
             let pause = self.env.jittered(LONGEST_PAUSE);
             self.timers.set_earlier(self.now().after(pause), Timer::Ask(name));
         }
-    }
-
-    /// The local grant of a name gives it back: those in line wait for that. If it was lost before, those that were in line by then do
-    /// not, and who gets in line from here on does.
-    pub(super) fn local_gives_back(&mut self, name: &LockName, grant: GrantId) {
-        match self.locals.get_mut(name) {
-            Some(local) if *local == Local::Holds(grant) => *local = Local::GivesBack(grant),
-            None if !self.lines.contains_key(name) => {
-                self.locals.insert(name.clone(), Local::GivesBack(grant));
-            }
-            _ => {}
-        }
-    }
-
-    /// The local grant of a name has ended. `false`: it had not stood in the way.
-    pub(super) fn local_gone(&mut self, name: &LockName, grant: GrantId) -> bool {
-        let gone = [Local::Holds(grant), Local::GivesBack(grant)];
-        if !self.locals.get(name).is_some_and(|local| gone.contains(local)) {
-            return false;
-        }
-        self.locals.remove(name);
-        self.advance(name);
-        true
     }
 
     /// Everybody in every line hears that the locker is closed.

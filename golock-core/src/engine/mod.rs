@@ -2,7 +2,7 @@
 //!
 //! * [`keeper`]: the task, its loop, what it dispatches;
 //! * [`line`]: who waits for a name; [`asking`]: how the head of the line asks for it;
-//! * [`strangers`]: the turns of those elsewhere who can leave no mark;
+//! * [`local`]: which names this locker has itself; [`strangers`]: the turns of those elsewhere who can leave no mark;
 //! * [`holding`]: locks that are held, their deadlines, their renewal;
 //! * [`ending`]: releases and undos, repeated until they are sure;
 //! * [`outbox`]: what gathers to be sent together;
@@ -20,6 +20,7 @@ mod keeper;
 mod lease;
 mod line;
 mod listener;
+mod local;
 mod outbox;
 mod strangers;
 mod telemetry;

@@ -140,7 +140,7 @@ async fn nothing_is_remembered_of_locks_that_were_lost_and_dropped() {
 #[test]
 fn a_lease_takes_few_bytes() {
     use super::holding::Holding;
-    use super::line::Local;
+    use super::local::Local;
 
     let sizes = [size_of::<Lock>(), size_of::<super::Lease>(), size_of::<Holding>(), size_of::<Local>()];
     let most = [24, 200, 56, 17];

@@ -1,5 +1,6 @@
 //! What arrives late, and what may or may not have arrived.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use golock_conformance::BoxError;
@@ -18,13 +19,20 @@ use crate::batches::acquire_all;
 use crate::db::{Db, acquire, give_back, taken};
 use crate::server::{grant, label, name};
 
-/// Each was given up before it is let through.
-pub(crate) async fn acquires_that_come_too_late_take_nothing(db: &Db) -> Result<(), BoxError> {
-    const WITHIN: Duration = MysqlStoreBuilder::MIN_REQUEST_TIMEOUT;
+/// How long the calls of [`hasty`] may take.
+const WITHIN: Duration = MysqlStoreBuilder::MIN_REQUEST_TIMEOUT;
+
+/// A proxy, a store behind it that soon gives up, and one without.
+async fn hasty(db: &Db) -> Result<(Proxy, MysqlStore, Arc<MysqlStore>), BoxError> {
     let proxy = Proxy::start(db.0.address()).await?;
     let url = url_at(db.0.url(), proxy.address());
     let store = MysqlStore::builder().request_timeout(WITHIN).connect(&url).await?;
-    let direct = db.store().await?;
+    Ok((proxy, store, db.store().await?))
+}
+
+/// Each was given up before it is let through.
+pub(crate) async fn acquires_that_come_too_late_take_nothing(db: &Db) -> Result<(), BoxError> {
+    let (proxy, store, direct) = hasty(db).await?;
 
     // Not late, and on sessions that are opened for it.
     let (names, holder) = names(&direct).await?;
@@ -52,11 +60,7 @@ pub(crate) async fn acquires_that_come_too_late_take_nothing(db: &Db) -> Result<
 
 /// Who held the lock when it was asked for is not who holds it when it comes through.
 pub(crate) async fn a_force_that_comes_too_late_takes_nothing_from_the_next(db: &Db) -> Result<(), BoxError> {
-    const WITHIN: Duration = MysqlStoreBuilder::MIN_REQUEST_TIMEOUT;
-    let proxy = Proxy::start(db.0.address()).await?;
-    let url = url_at(db.0.url(), proxy.address());
-    let store = MysqlStore::builder().request_timeout(WITHIN).connect(&url).await?;
-    let direct = db.store().await?;
+    let (proxy, store, direct) = hasty(db).await?;
     let (name, holder) = (name("forced"), grant());
     taken(&direct, &name, holder, LONG).await?;
     proxy.hold(Direction::ToServer);
